@@ -1,0 +1,54 @@
+"""Health of the process (/healthz) and whether it can serve (/readyz)."""
+
+from __future__ import annotations
+
+import logging
+
+from django.conf import settings
+from django.core.cache import caches
+from django.db import DatabaseError, InterfaceError, connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
+from django_redis.exceptions import ConnectionInterrupted
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+
+@require_safe
+def healthz(_request: HttpRequest) -> HttpResponse:
+    """Answer 200 while the process runs; looks at nothing else."""
+    return JsonResponse({"status": "ok"})
+
+
+@require_safe
+def readyz(_request: HttpRequest) -> HttpResponse:
+    """Answer 200 when the database answers and is migrated; Redis is reported, not required."""
+    checks = {"database": _database(), "redis": _redis()}
+    ready = checks["database"] == "ok"
+    return JsonResponse(
+        {"status": "ok" if ready else "unavailable", "checks": checks},
+        status=200 if ready else 503,
+    )
+
+
+def _database() -> str:
+    try:
+        executor = MigrationExecutor(connection)
+        pending = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    except (DatabaseError, InterfaceError):
+        logger.warning("Readiness: the database does not answer")
+        return "down"
+    return "migrations pending" if pending else "ok"
+
+
+def _redis() -> str:
+    if not settings.REDIS_URL:
+        return "not used"
+    try:
+        # The cache itself hides faults; its client does not.
+        caches["default"].client.get_client().ping()
+    except (RedisError, ConnectionInterrupted, OSError):
+        return "down"
+    return "ok"

@@ -1,0 +1,31 @@
+"""The periodic tasks of a new installation; seeded once, then edited in the console."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One periodic task: its name in the console, the Celery task, the period in seconds."""
+
+    name: str
+    task: str
+    every_seconds: int
+    why: str
+
+
+DEFAULTS = (
+    Entry(
+        "Cancel expired messages",
+        "messaging.cancel_expired",
+        30,
+        "A message whose expiry has passed is withdrawn even when its number is on hold.",
+    ),
+    Entry(
+        "Match parked receipts again",
+        "messaging.rematch_receipts",
+        60,
+        "A status that came before we knew its message finds it later.",
+    ),
+)

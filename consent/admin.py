@@ -1,0 +1,169 @@
+"""The console's pages for contacts and consents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import display
+
+from consent import ledger
+from consent.models import Consent, ConsentEvent, Contact, Decision, Source
+from consent.phones import mask, to_e164
+from orgs import audit, database
+
+
+class _ReadOnly:
+    """Rows that only the ledger writes."""
+
+    def has_add_permission(self, *_args: Any) -> bool:
+        """Nobody adds a row by hand."""
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Nobody edits a row by hand."""
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Nobody deletes a row by hand."""
+        return False
+
+
+class ConsentInline(_ReadOnly, TabularInline[Consent, Contact]):
+    """The consents of a person."""
+
+    model = Consent
+    extra = 0
+    fields = ["channel", "purpose", "status", "expires_at", "source", "decided_at"]
+    readonly_fields = fields
+    show_change_link = True
+
+
+@admin.register(Contact)
+class ContactAdmin(_ReadOnly, ModelAdmin[Contact]):
+    """People, masked in lists."""
+
+    list_display = ["id", "masked_phone", "masked_bsuid", "org", "created_at"]
+    list_filter = ["org"]
+    list_select_related = ["org"]
+    search_fields = ["phone"]
+    search_help_text = "Phone number in E.164; exact."
+    show_full_result_count = False
+    ordering = ["-id"]
+    inlines = [ConsentInline]
+    fields = ["org", "masked_phone", "masked_bsuid", "created_at"]
+    readonly_fields = fields
+
+    def get_search_results(
+        self, _request: HttpRequest, queryset: QuerySet[Contact], search_term: str
+    ) -> tuple[QuerySet[Contact], bool]:
+        """Find by the whole phone number."""
+        if not search_term.strip():
+            return queryset, False
+        try:
+            return queryset.filter(phone=to_e164(search_term)), False
+        except ValueError:
+            return queryset.none(), False
+
+    @display(description="Phone", ordering="phone")
+    def masked_phone(self, contact: Contact) -> str:
+        """Return the phone number with its middle hidden."""
+        return mask(contact.phone or "") or "–"
+
+    @display(description="BSUID")
+    def masked_bsuid(self, contact: Contact) -> str:
+        """Return the id with its middle hidden."""
+        return mask(contact.bsuid or "") or "–"
+
+
+class ConsentEventInline(_ReadOnly, TabularInline[ConsentEvent, Consent]):
+    """The history of a consent."""
+
+    model = ConsentEvent
+    verbose_name_plural = "history"
+    extra = 0
+    ordering = ["id"]
+    fields = ["occurred_at", "status", "expires_at", "source", "actor", "proof", "recorded_at"]
+    readonly_fields = fields
+
+
+@admin.register(Consent)
+class ConsentAdmin(_ReadOnly, ModelAdmin[Consent]):
+    """The present answers, with their history."""
+
+    list_display = ["person", "purpose", "channel", "state", "expires_at", "org", "decided_at"]
+    list_filter = ["status", "purpose", "org"]
+    list_select_related = ["org", "contact"]
+    search_fields = ["contact__phone"]
+    search_help_text = "Phone number in E.164; exact."
+    show_full_result_count = False
+    ordering = ["-id"]
+    actions = ["revoke_selected"]
+    inlines = [ConsentEventInline]
+    exclude = ["contact"]
+    readonly_fields = ["person"]
+
+    def get_search_results(
+        self, _request: HttpRequest, queryset: QuerySet[Consent], search_term: str
+    ) -> tuple[QuerySet[Consent], bool]:
+        """Find by the whole phone number."""
+        if not search_term.strip():
+            return queryset, False
+        try:
+            return queryset.filter(contact__phone=to_e164(search_term)), False
+        except ValueError:
+            return queryset.none(), False
+
+    @display(description="Person", ordering="contact")
+    def person(self, consent: Consent) -> str:
+        """Return the masked phone number or id."""
+        return mask(consent.contact.phone or consent.contact.bsuid or "")
+
+    @display(
+        description="Status",
+        ordering="status",
+        label={
+            Decision.GRANTED: "success",
+            Decision.DENIED: "warning",
+            Decision.REVOKED: "danger",
+        },
+    )
+    def state(self, consent: Consent) -> tuple[str, str]:
+        """Return the present answer."""
+        return consent.status, Decision(consent.status).label
+
+    @admin.action(description="Revoke selected", permissions=["revoke"])
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Consent]) -> None:
+        """Take the consents back; queued messages they cover are stopped before sending."""
+        now = database.now()
+        actor = f"user:{request.user.pk}"
+        chosen = list(queryset.exclude(status=Decision.REVOKED).select_related("org"))
+        for org in {consent.org for consent in chosen}:
+            entries = [
+                ledger.Entry(
+                    contact_id=consent.contact_id,
+                    channel=consent.channel,
+                    purpose=consent.purpose,
+                    source=Source.CONSOLE,
+                    actor=actor,
+                    occurred_at=now,
+                )
+                for consent in chosen
+                if consent.org_id == org.pk
+            ]
+            ledger.revoke(org, entries)
+            audit.record(
+                [
+                    audit.Entry(org.pk, actor, "consent.revoked", f"consent:{consent.pk}")
+                    for consent in chosen
+                    if consent.org_id == org.pk
+                ]
+            )
+        self.message_user(request, f"{len(chosen)} consent(s) revoked.", messages.SUCCESS)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Say whether this person may revoke consents."""
+        return bool(request.user.has_perm("consent.change_consent"))

@@ -1,0 +1,81 @@
+"""Finding people by phone or business-scoped id, many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from django.db import transaction
+from django.db.models import Q
+
+from consent.models import Contact
+from orgs.models import Organization
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """How somebody names a person: at least one of the two."""
+
+    phone: str | None = field(repr=False)  # E.164 with +
+    bsuid: str | None = field(repr=False)
+
+
+def find(org: Organization, recipients: Iterable[Recipient]) -> dict[Recipient, Contact]:
+    """Return the known people, by one query; a phone goes before a BSUID."""
+    wanted = set(recipients)
+    phones = {person.phone for person in wanted if person.phone}
+    bsuids = {person.bsuid for person in wanted if person.bsuid}
+    if not phones and not bsuids:
+        return {}
+    rows = Contact.objects.of(org).filter(Q(phone__in=phones) | Q(bsuid__in=bsuids))
+    by_phone: dict[str, Contact] = {}
+    by_bsuid: dict[str, Contact] = {}
+    for row in rows:
+        if row.phone:
+            by_phone[row.phone] = row
+        if row.bsuid:
+            by_bsuid[row.bsuid] = row
+    found: dict[Recipient, Contact] = {}
+    for person in wanted:
+        contact = by_phone.get(person.phone or "") or by_bsuid.get(person.bsuid or "")
+        if contact is not None:
+            found[person] = contact
+    return found
+
+
+@transaction.atomic
+def find_or_create(org: Organization, recipients: Sequence[Recipient]) -> dict[Recipient, Contact]:
+    """Return everybody, creating who is not known yet; learn a BSUID that comes with a phone.
+
+    Raises ValueError for a recipient with neither phone nor BSUID.
+    """
+    if not all(person.phone or person.bsuid for person in recipients):
+        message = "A recipient needs a phone number or a BSUID."
+        raise ValueError(message)
+    known = find(org, recipients)
+    missing = [person for person in dict.fromkeys(recipients) if person not in known]
+    if missing:
+        # Somebody else may create the same person meanwhile: then theirs is found below.
+        Contact.objects.bulk_create(
+            (Contact(org=org, phone=person.phone, bsuid=person.bsuid) for person in missing),
+            ignore_conflicts=True,
+        )
+        known |= find(org, missing)
+    _learn_bsuids(org, known)
+    return known
+
+
+def _learn_bsuids(org: Organization, known: dict[Recipient, Contact]) -> None:
+    """Note a BSUID on the contact of its phone, unless another contact has it already."""
+    learnt = {
+        person.bsuid: contact
+        for person, contact in known.items()
+        if person.bsuid and contact.bsuid is None
+    }
+    if not learnt:
+        return
+    taken = set(Contact.objects.of(org).filter(bsuid__in=learnt).values_list("bsuid", flat=True))
+    for bsuid, contact in learnt.items():
+        if bsuid not in taken:
+            Contact.objects.filter(pk=contact.pk, bsuid=None).update(bsuid=bsuid)
+            contact.bsuid = bsuid

@@ -1,0 +1,1 @@
+"""The life of an outbound message, from the API call to its known end."""

@@ -1,0 +1,24 @@
+"""What every page about facts has in common: to be read, not written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db.models import Model
+from django.http import HttpRequest
+
+
+class ReadOnly:
+    """Mixed into an admin class or inline whose rows only the engine writes."""
+
+    def has_add_permission(self, *_args: Any) -> bool:
+        """Nobody adds a row by hand."""
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: Model | None = None) -> bool:
+        """Nobody edits a row by hand."""
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: Model | None = None) -> bool:
+        """Nobody deletes a row by hand."""
+        return False

@@ -1,0 +1,132 @@
+"""Meta apps, WhatsApp accounts and phone numbers; secrets are written, never shown."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminPasswordInput
+
+from messaging.models import BusinessAccount, MetaApp, PhoneNumber
+from orgs import audit
+
+
+class _SecretForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form takes no argument at run time
+    """A form whose secret fields stay empty and keep the old value unless filled in."""
+
+    secret_fields: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in self.secret_fields:
+            if name not in self.fields:
+                continue
+            optional = self.instance.pk is not None or name.startswith("previous")
+            self.fields[name] = forms.CharField(
+                widget=UnfoldAdminPasswordInput(attrs={"autocomplete": "new-password"}),
+                required=not optional,
+                help_text="Leave empty to keep the present one." if optional else "",
+            )
+            self.initial[name] = ""
+
+    def clean(self) -> dict[str, Any]:
+        """Keep the stored secret where the field was left empty."""
+        cleaned = super().clean() or {}
+        for name in self.secret_fields:
+            if name in cleaned and not cleaned[name]:
+                cleaned[name] = getattr(self.instance, name)
+        return cleaned
+
+
+class MetaAppForm(_SecretForm):
+    """A Meta app."""
+
+    secret_fields = ("app_secret", "previous_app_secret", "verify_token")
+
+    class Meta:
+        model = MetaApp
+        fields = ["app_id", "name", "app_secret", "previous_app_secret", "verify_token", "shared"]
+
+
+class BusinessAccountForm(_SecretForm):
+    """A WhatsApp account."""
+
+    secret_fields = ("access_token",)
+
+    class Meta:
+        model = BusinessAccount
+        fields = ["org", "app", "waba_id", "name", "access_token"]
+
+
+class _Audited(ModelAdmin[Any]):
+    """Saves leave an audit row that names the changed fields, never a secret's value."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        """Save and record who changed which fields."""
+        super().save_model(request, obj, form, change)
+        audit.record(
+            [
+                audit.Entry(
+                    org_id=getattr(obj, "org_id", None),
+                    actor=f"user:{request.user.pk}",
+                    action=f"{self.opts.model_name}.{'changed' if change else 'created'}",
+                    target=f"{self.opts.model_name}:{obj.pk}",
+                    reason="",
+                    before=None,
+                    after={"fields": sorted(form.changed_data)},
+                )
+            ]
+        )
+
+
+@admin.register(MetaApp)
+class MetaAppAdmin(_Audited):
+    """The apps at Meta whose webhooks we trust."""
+
+    form = MetaAppForm
+    list_display = ["name", "app_id", "shared", "created_at"]
+    search_fields = ["name", "app_id"]
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Deliveries refer to it."""
+        return False
+
+
+@admin.register(BusinessAccount)
+class BusinessAccountAdmin(_Audited):
+    """WhatsApp accounts and the token they send with."""
+
+    form = BusinessAccountForm
+    list_display = ["waba_id", "name", "org", "app", "created_at"]
+    list_filter = ["org"]
+    list_select_related = ["org", "app"]
+    search_fields = ["waba_id", "name"]
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Numbers refer to it."""
+        return False
+
+
+@admin.register(PhoneNumber)
+class PhoneNumberAdmin(_Audited):
+    """Numbers we send from."""
+
+    list_display = [
+        "phone_number_id",
+        "display_phone_number",
+        "verified_name",
+        "org",
+        "account",
+        "is_active",
+    ]
+    list_filter = ["org", "is_active"]
+    list_select_related = ["org", "account"]
+    search_fields = ["phone_number_id", "display_phone_number"]
+    readonly_fields = ["display_phone_number", "verified_name", "quality_rating"]
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Messages refer to it; make it inactive instead."""
+        return False

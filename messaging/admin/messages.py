@@ -1,0 +1,264 @@
+"""Messages, the dead letter queue, and what staff do to both."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action, display
+
+from consent.phones import mask, to_e164
+from messaging import operations, queries
+from messaging.admin.access import ReadOnly
+from messaging.models import DeadLetter, MessageEvent, OutboundAttempt, OutboundMessage
+from messaging.operations import Instruction
+from messaging.states import Cause, Status
+
+COLOURS = {
+    Status.QUEUED: "info",
+    Status.SENDING: "warning",
+    Status.SENT: "primary",
+    Status.DELIVERED: "success",
+    Status.FAILED: "danger",
+    Status.CANCELLED: "default",
+}
+
+Operation = Callable[[Sequence[uuid.UUID], Instruction], list[uuid.UUID]]
+
+
+class AttemptInline(ReadOnly, TabularInline[OutboundAttempt, OutboundMessage]):
+    """The calls made for a message."""
+
+    model = OutboundAttempt
+    ordering = ["attempt_number"]
+    extra = 0
+    tab = True
+    fields = [
+        "attempt_number",
+        "outcome",
+        "charged",
+        "started_at",
+        "duration_ms",
+        "http_status",
+        "error_code",
+        "error_message",
+        "receipts",
+        "trace_id",
+        "excerpt",
+    ]
+    readonly_fields = fields
+
+
+class EventInline(ReadOnly, TabularInline[MessageEvent, OutboundMessage]):
+    """The timeline of a message."""
+
+    model = MessageEvent
+    verbose_name_plural = "timeline"
+    ordering = ["id"]
+    extra = 0
+    tab = True
+    fields = [
+        "at",
+        "kind",
+        "from_status",
+        "to_status",
+        "cause",
+        "attempt_number",
+        "code",
+        "actor",
+        "reason",
+    ]
+    readonly_fields = fields
+
+
+@admin.register(OutboundMessage)
+class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
+    """Every message; staff read here and act through the same functions as the API."""
+
+    list_display = [
+        "short_id",
+        "status_label",
+        "organization",
+        "recipient",
+        "what",
+        "error",
+        "attempt_count",
+        "created_at",
+    ]
+    list_filter = ["status", "org", "error_code", "category", "priority"]
+    list_select_related = ["org"]
+    list_per_page = 50
+    show_full_result_count = False
+    ordering = ["-created_at", "-id"]
+    search_fields = ["id"]
+    search_help_text = "Message id, wamid, phone number (E.164) or your reference; exact."
+    actions = ["requeue_selected", "cancel_selected"]
+    actions_detail = ["requeue_one", "cancel_one"]
+    inlines = [EventInline, AttemptInline]
+    exclude = ["payload", "to_recipient", "idempotency_key", "request_fingerprint", "metadata"]
+    readonly_fields = ["recipient", "error", "idempotency_key"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[OutboundMessage], search_term: str
+    ) -> tuple[QuerySet[OutboundMessage], bool]:
+        """Find by what staff have at hand; every way is an index look-up, never a scan."""
+        del request
+        term = search_term.strip()
+        if not term:
+            return queryset, False
+        return queryset.filter(_matches(term)), False
+
+    @display(description="Message", ordering="id")
+    def short_id(self, message: OutboundMessage) -> str:
+        """Return the end of the id, which is what differs between neighbours."""
+        return f"…{str(message.pk)[-12:]}"
+
+    @display(description="Status", label=COLOURS, ordering="status")
+    def status_label(self, message: OutboundMessage) -> tuple[str, str]:
+        """Return the status and its name."""
+        return message.status, Status(message.status).label
+
+    @display(description="Organisation", ordering="org")
+    def organization(self, message: OutboundMessage) -> str:
+        """Return the public id."""
+        return message.org.org_id
+
+    @display(description="Recipient")
+    def recipient(self, message: OutboundMessage) -> str:
+        """Return the masked recipient."""
+        return mask(message.to_recipient)
+
+    @display(description="Message kind")
+    def what(self, message: OutboundMessage) -> str:
+        """Return the kind, with the template's name."""
+        return f"{message.kind} {message.template_name}".strip()
+
+    @display(description="Error")
+    def error(self, message: OutboundMessage) -> str:
+        """Return the code with its meaning on hover."""
+        if not message.error_code:
+            return "–"
+        title, advice = queries.explain(message.error_code)
+        return format_html('<span title="{}">{} · {}</span>', advice, message.error_code, title)
+
+    def has_operate_permission(self, request: HttpRequest, _object_id: Any = None) -> bool:
+        """Say whether this person may requeue and cancel."""
+        return bool(request.user.has_perm("messaging.change_outboundmessage"))
+
+    @admin.action(description="Requeue selected", permissions=["operate"])
+    def requeue_selected(
+        self, request: HttpRequest, queryset: QuerySet[OutboundMessage]
+    ) -> HttpResponse | None:
+        """Give failed messages fresh attempts."""
+        return self._confirm(request, queryset, "requeue_selected", operations.requeue)
+
+    @admin.action(description="Cancel selected", permissions=["operate"])
+    def cancel_selected(
+        self, request: HttpRequest, queryset: QuerySet[OutboundMessage]
+    ) -> HttpResponse | None:
+        """Withdraw queued messages."""
+        return self._confirm(request, queryset, "cancel_selected", operations.cancel)
+
+    @action(description="Requeue", permissions=["operate"], url_path="requeue")
+    def requeue_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Give this message fresh attempts."""
+        return self._confirm_one(request, object_id, "requeue_selected", operations.requeue)
+
+    @action(description="Cancel", permissions=["operate"], url_path="cancel")
+    def cancel_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Withdraw this message."""
+        return self._confirm_one(request, object_id, "cancel_selected", operations.cancel)
+
+    def _confirm_one(
+        self, request: HttpRequest, object_id: str, name: str, operation: Operation
+    ) -> HttpResponse:
+        chosen = self.get_queryset(request).filter(pk=object_id)
+        answer = self._confirm(request, chosen, name, operation)
+        page = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
+        return answer or redirect(reverse(page))
+
+    def _confirm(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[OutboundMessage],
+        name: str,
+        operation: Operation,
+    ) -> HttpResponse | None:
+        """Ask for a reason on a page of its own; then do it and say what was done."""
+        ids = list(queryset.values_list("pk", flat=True)[: operations.LARGEST_BATCH])
+        reason = request.POST.get("reason", "").strip()
+        if request.POST.get("confirmed") == "yes" and reason:
+            instruction = Instruction(f"user:{request.user.pk}", Cause.STAFF, reason[:500])
+            done = operation(ids, instruction)
+            self._report(request, len(ids), len(done), name)
+            return None
+        verb = "requeue" if name == "requeue_selected" else "cancel"
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"{verb.capitalize()} {len(ids)} message(s)",
+            "opts": self.opts,
+            "verb": verb,
+            "action": name,
+            "ids": ids,
+            "needs_reason": request.POST.get("confirmed") == "yes",
+            "only": "failed" if verb == "requeue" else "queued",
+            "action_checkbox_name": admin.helpers.ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "admin/messaging/confirm.html", context)
+
+    def _report(self, request: HttpRequest, asked: int, done: int, name: str) -> None:
+        word = "requeued" if name == "requeue_selected" else "cancelled"
+        level = messages.SUCCESS if done else messages.WARNING
+        left = f" {asked - done} left as they were." if asked > done else ""
+        self.message_user(request, f"{done} message(s) {word}.{left}", level)
+
+
+@admin.register(DeadLetter)
+class DeadLetterAdmin(OutboundMessageAdmin):
+    """The failed messages, waiting for somebody to decide."""
+
+    list_display = [
+        "short_id",
+        "organization",
+        "recipient",
+        "what",
+        "error",
+        "attempt_count",
+        "failed_at",
+    ]
+    list_filter = ["org", "error_code", "category"]
+    ordering = ["-failed_at"]
+    actions = ["requeue_selected"]
+    actions_detail = ["requeue_one"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OutboundMessage]:
+        """Return the dead letters only."""
+        return super().get_queryset(request).filter(status=Status.FAILED)
+
+    def has_view_permission(self, request: HttpRequest, _obj: Any = None) -> bool:
+        """Whoever may see messages may see the failed ones."""
+        return bool(request.user.has_perm("messaging.view_outboundmessage"))
+
+
+def _matches(term: str) -> Q:
+    if term.startswith("wamid."):
+        return Q(pk__in=OutboundAttempt.objects.filter(provider_message_id=term).values("message"))
+    try:
+        return Q(pk=uuid.UUID(term))
+    except ValueError:
+        pass
+    if term.startswith("+"):
+        try:
+            return Q(to_recipient=to_e164(term))
+        except ValueError:
+            return Q(pk__in=[])
+    return Q(reference=term)

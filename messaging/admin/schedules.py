@@ -1,0 +1,32 @@
+"""Django's and celery-beat's own pages in the console's look."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django_celery_beat import models as beat
+from django_celery_beat.admin import PeriodicTaskAdmin as BeatTaskAdmin
+from unfold.admin import ModelAdmin
+
+for model in (
+    beat.PeriodicTask,
+    beat.IntervalSchedule,
+    beat.CrontabSchedule,
+    beat.SolarSchedule,
+    beat.ClockedSchedule,
+):
+    admin.site.unregister(model)
+
+
+@admin.register(beat.PeriodicTask)
+class PeriodicTaskAdmin(BeatTaskAdmin, ModelAdmin[beat.PeriodicTask]):
+    """The periodic tasks: their period can be changed and they can be run now."""
+
+
+@admin.register(beat.IntervalSchedule)
+class IntervalScheduleAdmin(ModelAdmin[beat.IntervalSchedule]):
+    """Periods to choose from."""
+
+
+@admin.register(beat.CrontabSchedule)
+class CrontabScheduleAdmin(ModelAdmin[beat.CrontabSchedule]):
+    """Times of day to choose from."""

@@ -1,0 +1,141 @@
+"""Create, list, read, cancel and retry messages."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.db.models import Prefetch
+from django.shortcuts import get_object_or_404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import generics, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from messaging import intake, operations
+from messaging.api import bodies, schema
+from messaging.api.pages import MessageFilter, NewestFirst
+from messaging.api.requests import actor_of, key_of, raw_json
+from messaging.api.serializers import (
+    MessageDetailSerializer,
+    MessageSerializer,
+    ReasonSerializer,
+)
+from messaging.models import OutboundAttempt, OutboundMessage
+from messaging.models.messages import MessageQuerySet
+from messaging.operations import Instruction
+from messaging.states import Cause
+from orgs.auth import CanRead, CanSend
+from orgs.problems import Problem
+
+
+def messages_of(request: Request) -> MessageQuerySet:
+    """Return the messages of the key's organisation, and no others."""
+    return OutboundMessage.objects.of(key_of(request).org).select_related("phone_number")
+
+
+class MessageList(generics.ListAPIView[OutboundMessage]):
+    """All messages of the organisation, and the door for new ones."""
+
+    serializer_class = MessageSerializer
+    pagination_class = NewestFirst
+    filterset_class = MessageFilter
+
+    def get_permissions(self) -> list[Any]:
+        """Reading and sending are different scopes."""
+        return [CanSend() if self.request.method == "POST" else CanRead()]
+
+    def get_queryset(self) -> MessageQuerySet:
+        """Return the organisation's messages."""
+        return messages_of(self.request)
+
+    @extend_schema(
+        summary="Send a message",
+        request=schema.MESSAGE_BODY,
+        parameters=[
+            OpenApiParameter(
+                "Idempotency-Key",
+                str,
+                OpenApiParameter.HEADER,
+                description="Repeating a request with the same key never sends twice.",
+            )
+        ],
+        responses=schema.with_problems(
+            {201: MessageSerializer, 200: MessageSerializer}, 400, 401, 403, 413, 415, 422, 503
+        ),
+    )
+    def post(self, request: Request) -> Response:
+        """Queue one message; 200 with Idempotent-Replayed when the key was used before."""
+        wanted = bodies.parse(raw_json(request), request.headers.get("Idempotency-Key"))
+        (answer,) = intake.accept(key_of(request).org, [wanted], actor_of(request))
+        if isinstance(answer, Problem):
+            raise answer
+        body = MessageSerializer(answer.message).data
+        if answer.replayed:
+            return Response(body, headers={"Idempotent-Replayed": "true"})
+        return Response(body, status=status.HTTP_201_CREATED)
+
+
+class MessageDetail(generics.RetrieveAPIView[OutboundMessage]):
+    """One message with its attempts and timeline."""
+
+    serializer_class = MessageDetailSerializer
+    permission_classes = [CanRead]
+
+    def get_queryset(self) -> MessageQuerySet:
+        """Return the organisation's messages with what belongs to them."""
+        in_order = Prefetch("attempts", OutboundAttempt.objects.order_by("attempt_number"))
+        return messages_of(self.request).prefetch_related(in_order, "events")
+
+
+class MessageAction(APIView):
+    """Something a client does to one message, with a reason."""
+
+    permission_classes = [CanSend]
+    verb = staticmethod(operations.cancel)
+    refusal = ""
+
+    def act(self, request: Request, pk: uuid.UUID) -> Response:
+        """Do it; 409 when the status does not allow it."""
+        message = get_object_or_404(messages_of(request), pk=pk)
+        reason = ReasonSerializer(data=request.data)
+        reason.is_valid(raise_exception=True)
+        text = reason.validated_data["reason"] or "Asked for by the client."
+        done = self.verb([message.pk], Instruction(actor_of(request), Cause.CLIENT, text))
+        message = get_object_or_404(messages_of(request), pk=pk)
+        if not done:
+            detail = f"{self.refusal} This one is {message.status}."
+            raise Problem(409, "wrong_status", "Not possible in this status", detail)
+        return Response(MessageSerializer(message).data)
+
+
+class CancelMessage(MessageAction):
+    """Withdraw a message that has not been claimed yet."""
+
+    refusal = "Only a queued message can be cancelled."
+
+    @extend_schema(
+        summary="Cancel a message",
+        request=ReasonSerializer,
+        responses=schema.with_problems({200: MessageSerializer}, 401, 403, 404, 409),
+    )
+    def post(self, request: Request, pk: uuid.UUID) -> Response:
+        """Cancel it; 409 when it is on its way or has ended."""
+        return self.act(request, pk)
+
+
+class RetryMessage(MessageAction):
+    """Requeue a failed message."""
+
+    verb = staticmethod(operations.requeue)
+    refusal = "Only a failed message can be retried."
+
+    @extend_schema(
+        summary="Retry a failed message",
+        request=ReasonSerializer,
+        responses=schema.with_problems({200: MessageSerializer}, 401, 403, 404, 409),
+    )
+    def post(self, request: Request, pk: uuid.UUID) -> Response:
+        """Requeue it with fresh attempts; 409 when it has not failed."""
+        return self.act(request, pk)

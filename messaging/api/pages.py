@@ -1,0 +1,41 @@
+"""How lists of messages are paged and filtered."""
+
+from __future__ import annotations
+
+import django_filters
+from rest_framework.pagination import CursorPagination
+
+from messaging.models import OutboundMessage
+from messaging.states import Status
+
+
+class NewestFirst(CursorPagination):
+    """Pages of messages, newest first; ids sort by time."""
+
+    ordering = ("-created_at", "-id")
+    page_size = 50
+    page_size_query_param = "page_size"
+    max_page_size = 200
+
+
+class MessageFilter(django_filters.FilterSet):
+    """What a client may look for among its messages."""
+
+    status = django_filters.MultipleChoiceFilter(choices=Status.choices)
+    to = django_filters.CharFilter(field_name="to_recipient", help_text="Exact, E.164 with +.")
+    created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gt")
+    created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    updated_after = django_filters.IsoDateTimeFilter(field_name="updated_at", lookup_expr="gt")
+
+    class Meta:
+        model = OutboundMessage
+        fields = [
+            "status",
+            "to",
+            "reference",
+            "idempotency_key",
+            "provider_message_id",
+            "error_code",
+            "template_name",
+            "category",
+        ]

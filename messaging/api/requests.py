@@ -1,0 +1,52 @@
+"""What the message views ask of every request body."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from django.conf import settings
+from rest_framework.request import Request
+
+from orgs.models import ApiKey
+from orgs.problems import Problem
+
+
+def raw_json(request: Request) -> bytes:
+    """Return the body's bytes; raise Problem 415 or 413 when it is not JSON or too large."""
+    media_type = (request.content_type or "").partition(";")[0].strip().lower()
+    if media_type != "application/json":
+        raise Problem(
+            415,
+            "unsupported_media_type",
+            "Unsupported media type",
+            "Send the body as application/json.",
+        )
+    limit = settings.OUTBOUND_API_MAX_BODY_BYTES
+    declared = request.META.get("CONTENT_LENGTH") or "0"
+    if (declared.isdigit() and int(declared) > limit) or len(body := _body(request)) > limit:
+        raise Problem(
+            413,
+            "body_too_large",
+            "Request body too large",
+            f"At most {limit} bytes.",
+        )
+    return body
+
+
+def _body(request: Request) -> bytes:
+    return cast("bytes", request._request.body)  # noqa: SLF001 - DRF names no public way
+
+
+def key_of(request: Request) -> ApiKey:
+    """Return the API key the request came with."""
+    return cast("ApiKey", request.auth)
+
+
+def actor_of(request: Request) -> str:
+    """Return the name under which the key acts in timeline and audit trail."""
+    return f"key:{key_of(request).prefix}"
+
+
+def reason_of(data: Any) -> str:
+    """Return the reason given, or the usual one."""
+    return str(data.get("reason") or "Asked for by the client.")

@@ -1,0 +1,142 @@
+"""What the API shows of a message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from messaging.models import MessageEvent, OutboundAttempt, OutboundMessage
+
+
+class AttemptSerializer(serializers.ModelSerializer[OutboundAttempt]):
+    """One call to the provider."""
+
+    class Meta:
+        model = OutboundAttempt
+        fields = [
+            "attempt_number",
+            "outcome",
+            "charged",
+            "started_at",
+            "finished_at",
+            "duration_ms",
+            "http_status",
+            "provider_message_id",
+            "error_code",
+            "error_message",
+            "trace_id",
+        ]
+
+
+class EventSerializer(serializers.ModelSerializer[MessageEvent]):
+    """One line of the timeline."""
+
+    class Meta:
+        model = MessageEvent
+        fields = [
+            "at",
+            "kind",
+            "from_status",
+            "to_status",
+            "cause",
+            "attempt_number",
+            "code",
+            "actor",
+            "reason",
+        ]
+
+
+class MessageSerializer(serializers.ModelSerializer[OutboundMessage]):
+    """A message without its content, as lists show it."""
+
+    to = serializers.SerializerMethodField()
+    to_bsuid = serializers.SerializerMethodField()
+    from_ = serializers.CharField(source="phone_number.phone_number_id")
+    type = serializers.CharField(source="kind")
+    template = serializers.CharField(source="template_name")
+    priority = serializers.CharField(source="get_priority_display")
+
+    class Meta:
+        model = OutboundMessage
+        fields = [
+            "id",
+            "status",
+            "channel",
+            "type",
+            "to",
+            "to_bsuid",
+            "from_",
+            "template",
+            "category",
+            "priority",
+            "reference",
+            "metadata",
+            "idempotency_key",
+            "attempt_count",
+            "max_attempts",
+            "due_at",
+            "expires_at",
+            "provider_message_id",
+            "error_code",
+            "error_message",
+            "created_at",
+            "updated_at",
+            "accepted_at",
+            "sent_at",
+            "delivered_at",
+            "read_at",
+            "failed_at",
+        ]
+
+    def get_fields(self) -> dict[str, Any]:
+        """Give ``from``, which Python cannot name, its name."""
+        fields = super().get_fields()
+        return {("from" if name == "from_" else name): field for name, field in fields.items()}
+
+    def get_to(self, message: OutboundMessage) -> str | None:
+        """Return the phone number in E.164, or null."""
+        return None if message.to_is_bsuid else message.to_recipient
+
+    def get_to_bsuid(self, message: OutboundMessage) -> str | None:
+        """Return the business-scoped user id, or null."""
+        return message.to_recipient if message.to_is_bsuid else None
+
+
+class MessageDetailSerializer(MessageSerializer):
+    """A message with its content, attempts and timeline."""
+
+    content = serializers.JSONField(source="payload")
+    attempts = AttemptSerializer(many=True)
+    timeline = EventSerializer(source="events", many=True)
+
+    class Meta(MessageSerializer.Meta):
+        fields = [*MessageSerializer.Meta.fields, "content", "attempts", "timeline"]
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    """Why something is done, for the audit trail."""
+
+    reason = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
+
+
+class CodeCountSerializer(serializers.Serializer[Any]):
+    """An error code among the dead letters."""
+
+    code = serializers.CharField()
+    count = serializers.IntegerField()
+    title = serializers.CharField()
+    advice = serializers.CharField()
+    campaign = serializers.BooleanField()
+
+
+class DlqReportSerializer(serializers.Serializer[Any]):
+    """The dead letter queue in numbers."""
+
+    total = serializers.IntegerField()
+    campaign = serializers.IntegerField()
+    by_channel = serializers.DictField(child=serializers.IntegerField())
+    by_org = serializers.DictField(child=serializers.IntegerField())
+    top_codes = CodeCountSerializer(many=True)
+    oldest_failed_at = serializers.DateTimeField(allow_null=True)
+    generated_at = serializers.DateTimeField()

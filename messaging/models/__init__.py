@@ -1,0 +1,23 @@
+"""The tables of the app, by life cycle."""
+
+from messaging.models.accounts import BusinessAccount, MetaApp, PhoneNumber, ServiceWindow
+from messaging.models.messages import (
+    DeadLetter,
+    MessageEvent,
+    OutboundAttempt,
+    OutboundMessage,
+)
+from messaging.models.webhooks import WebhookDelivery, WebhookEvent
+
+__all__ = [
+    "BusinessAccount",
+    "DeadLetter",
+    "MessageEvent",
+    "MetaApp",
+    "OutboundAttempt",
+    "OutboundMessage",
+    "PhoneNumber",
+    "ServiceWindow",
+    "WebhookDelivery",
+    "WebhookEvent",
+]

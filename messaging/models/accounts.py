@@ -1,0 +1,90 @@
+"""With whom and from where we send: Meta apps, WhatsApp accounts, phone numbers, windows."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from consent.models import Contact
+from orgs.encryption import EncryptedTextField
+from orgs.models import Organization
+from orgs.tenancy import TenantQuerySet
+
+
+class MetaApp(models.Model):
+    """One app at Meta: one callback URL, one secret that signs its webhooks."""
+
+    app_id = models.CharField(max_length=32, unique=True, help_text="Meta's id of the app.")
+    name = models.CharField(max_length=100)
+    app_secret = EncryptedTextField(help_text="Signs the webhooks of this app.")
+    previous_app_secret = EncryptedTextField(
+        blank=True, default="", help_text="Still accepted while the secret is rotated."
+    )
+    verify_token = EncryptedTextField(help_text="Answers Meta's challenge at set-up.")
+    shared = models.BooleanField(
+        default=True, help_text="Tried on the common webhook path, not only on the app's own."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.app_id})"
+
+    def secrets(self) -> list[str]:
+        """Return the secrets a webhook may be signed with now."""
+        return [secret for secret in (self.app_secret, self.previous_app_secret) if secret]
+
+
+class BusinessAccount(models.Model):
+    """A WhatsApp Business Account (WABA): templates, billing and policy live here."""
+
+    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    app = models.ForeignKey(MetaApp, on_delete=models.PROTECT, related_name="accounts")
+    waba_id = models.CharField(max_length=32, unique=True, help_text="Meta's id of the account.")
+    name = models.CharField(max_length=100, blank=True)
+    access_token = EncryptedTextField(help_text="Token of a system user; sends for its numbers.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantQuerySet["BusinessAccount"].as_manager()
+
+    def __str__(self) -> str:
+        return self.name or self.waba_id
+
+
+class PhoneNumber(models.Model):
+    """A number we send from; throughput and quality live here."""
+
+    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    account = models.ForeignKey(BusinessAccount, on_delete=models.PROTECT, related_name="numbers")
+    phone_number_id = models.CharField(
+        max_length=32, unique=True, help_text="Meta's id of the number, not the number itself."
+    )
+    display_phone_number = models.CharField(max_length=32, blank=True)
+    verified_name = models.CharField(max_length=200, blank=True)
+    quality_rating = models.CharField(max_length=16, blank=True)
+    is_active = models.BooleanField(default=True, help_text="An inactive number sends nothing.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantQuerySet["PhoneNumber"].as_manager()
+
+    def __str__(self) -> str:
+        return self.display_phone_number or self.phone_number_id
+
+
+class ServiceWindow(models.Model):
+    """When a person last wrote to a number: free-form messages may go for 24 hours after."""
+
+    org = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    phone_number = models.ForeignKey(PhoneNumber, on_delete=models.CASCADE, related_name="+")
+    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="+")
+    last_inbound_at = models.DateTimeField()
+
+    objects = TenantQuerySet["ServiceWindow"].as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["phone_number", "contact"], name="service_window_one_per_pair"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"window of contact {self.contact_id} with number {self.phone_number_id}"

@@ -1,0 +1,172 @@
+"""What follows from a result or a failed status: pure decisions, nothing written."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from messaging.models import OutboundMessage
+from messaging.providers.base import ErrorRule, Outcome, Result, Scope
+from messaging.states import Status
+
+# A request that never left backs off 5, 10, 20, 40, 60 seconds.
+NOT_SENT_FIRST_SECONDS = 5.0
+NOT_SENT_LONGEST_SECONDS = 60.0
+# Meta's advice for the pair limit: 4^X seconds, X = 0, 1, 2 …; capped at 256.
+PAIR_BASE = 4.0
+PAIR_LARGEST_EXPONENT = 4
+# A throttle that names no time.
+DEFAULT_THROTTLE_SECONDS = 60.0
+# A stopped scope is looked at again after this long; staff may lift it sooner.
+STOP_SECONDS = 15 * 60.0
+# Up to this share is added to a wait, one draw per batch, so that batches do not march in step.
+JITTER = 0.1
+
+# Scopes that stand still as a whole; a narrower one only makes its message wait.
+PAUSABLE = frozenset({Scope.NUMBER, Scope.ACCOUNT, Scope.APP})
+
+# Outcomes that count against the attempt limit.
+CHARGED = frozenset({Outcome.ACCEPTED, Outcome.REJECTED, Outcome.RETRY, Outcome.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A scope wider than the message that must stand still."""
+
+    scope: Scope
+    until: datetime
+    cause: str  # throttle, credentials, billing, policy, registration
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Where the message goes from here."""
+
+    to: Status
+    due_at: datetime | None = None
+    wait_until: datetime | None = None
+    code: str = ""
+    text: str = ""
+    pause: Pause | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The numbers the decisions rest on; durations in seconds."""
+
+    schedule: Sequence[float]  # wait before each charged attempt
+    unknown_window: float
+    jitter: float = 0.0  # this batch's draw, 0 … JITTER
+
+
+def current_policy() -> Policy:
+    """Return the policy of the settings, with a jitter of its own for one batch."""
+    return Policy(
+        settings.OUTBOUND_RETRY_SCHEDULE_SECONDS,
+        settings.OUTBOUND_UNKNOWN_WINDOW_SECONDS,
+        random.uniform(0, JITTER),  # noqa: S311 - spreads load, hides nothing
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """An error as both ways report it: the answer of a call, or a failed status."""
+
+    outcome: Outcome
+    code: str
+    text: str
+    rule: ErrorRule | None
+    asked_wait: float | None = None  # what the provider asked for, seconds
+
+
+def after_result(
+    message: OutboundMessage, result: Result, policy: Policy, now: datetime
+) -> Verdict:
+    """Decide from the provider's answer; the attempt is not yet counted on the message."""
+    trouble = Trouble(
+        result.outcome,
+        result.error_code,
+        result.error_message,
+        result.rule,
+        result.retry_after_seconds,
+    )
+    if result.outcome == Outcome.ACCEPTED:
+        return Verdict(Status.SENT)
+    if result.outcome == Outcome.NOT_SENT:
+        free = message.last_attempt_number - message.attempt_count - 1
+        wait = min(NOT_SENT_FIRST_SECONDS * 2.0 ** min(free, 8), NOT_SENT_LONGEST_SECONDS)
+        return _queued(trouble, _after(now, wait, policy))
+    if result.outcome == Outcome.UNKNOWN:
+        # Evidence may still come by webhook: wait for it from the lease's end.
+        from_time = message.lease_expires_at or now
+        return Verdict(
+            Status.SENDING,
+            wait_until=from_time + timedelta(seconds=policy.unknown_window),
+            code=trouble.code,
+            text=trouble.text,
+        )
+    return after_trouble(message, trouble, policy, now, used=message.attempt_count + 1)
+
+
+def after_failed_receipt(
+    message: OutboundMessage, trouble: Trouble, policy: Policy, now: datetime
+) -> Verdict:
+    """Decide from a failed status; its attempt was counted when the call was answered."""
+    return after_trouble(message, trouble, policy, now, used=max(message.attempt_count, 1))
+
+
+def after_trouble(
+    message: OutboundMessage, trouble: Trouble, policy: Policy, now: datetime, *, used: int
+) -> Verdict:
+    """Decide from a refusal; ``used`` counts the charged attempts with this one."""
+    if trouble.outcome == Outcome.THROTTLED:
+        return _throttled(message, trouble, policy, now)
+    left = message.max_attempts - used
+    number = len(policy.schedule) - left  # attempts used since the last requeue
+    limit = trouble.rule.max_attempts if trouble.rule else None
+    worn_out = left <= 0 or (limit is not None and number >= limit)
+    if trouble.outcome == Outcome.REJECTED or worn_out:
+        return Verdict(Status.FAILED, code=trouble.code, text=trouble.text)
+    position = max(1, min(number, len(policy.schedule) - 1))
+    named = trouble.rule.wait_seconds if trouble.rule else None
+    wait = max(policy.schedule[position], trouble.asked_wait or 0.0, named or 0.0)
+    return _queued(trouble, _after(now, wait, policy))
+
+
+def _throttled(
+    message: OutboundMessage, trouble: Trouble, policy: Policy, now: datetime
+) -> Verdict:
+    rule = trouble.rule
+    if rule is not None and rule.scope == Scope.PAIR:
+        free = message.last_attempt_number - message.attempt_count - 1
+        wait = PAIR_BASE ** max(0, min(free, PAIR_LARGEST_EXPONENT))
+        return _queued(trouble, _after(now, max(wait, trouble.asked_wait or 0.0), policy))
+    named = rule.wait_seconds if rule else None
+    default = STOP_SECONDS if rule and rule.stop else DEFAULT_THROTTLE_SECONDS
+    wait = trouble.asked_wait or named or default
+    scope = rule.scope if rule else Scope.NUMBER
+    if scope not in PAUSABLE:
+        return _queued(trouble, _after(now, wait, policy))
+    pause = Pause(
+        scope=scope,
+        until=_after(now, max(wait, 1.0), policy),
+        cause=(rule.stop if rule else "") or "throttle",
+        code=trouble.code,
+        text=trouble.text,
+    )
+    # The pause holds it back, not its own due time: lifting the pause frees it at once.
+    return replace(_queued(trouble, now), pause=pause)
+
+
+def _queued(trouble: Trouble, due_at: datetime) -> Verdict:
+    return Verdict(Status.QUEUED, due_at=due_at, code=trouble.code, text=trouble.text)
+
+
+def _after(now: datetime, wait: float, policy: Policy) -> datetime:
+    return now + timedelta(seconds=wait * (1 + policy.jitter))

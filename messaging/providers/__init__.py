@@ -1,0 +1,1 @@
+"""Providers: plain input and output towards the outside, without Django."""

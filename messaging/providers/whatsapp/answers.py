@@ -1,0 +1,204 @@
+"""From an HTTP answer of the Graph API to a result; whatever comes back, nothing is raised."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import orjson
+
+from messaging.providers.base import ErrorRule, Outcome, Result, Scope
+from messaging.providers.whatsapp.errors import ErrorTable
+from messaging.providers.whatsapp.redaction import redact
+
+LONGEST_TEXT = 500
+LONGEST_EXCERPT = 2048
+LONGEST_ID = 255
+# Nobody is waited for longer than a day.
+LONGEST_WAIT = 86_400.0
+
+
+def classify(
+    key: str,
+    http_status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    table: ErrorTable,
+    *,
+    truncated: bool = False,
+) -> Result:
+    """Return what the answer means for the message; an unreadable one keeps a redacted excerpt."""
+    content = None if truncated else _object(body)
+    error = content.get("error") if content else None
+    lower = {name.lower(): value for name, value in headers.items()}
+    if isinstance(error, dict) and _code(error) is not None:
+        return _refused(key, http_status, lower, error, table)
+    if 200 <= http_status < 300:
+        return _success(key, http_status, lower, content, body)
+    return _without_code(key, http_status, lower, body)
+
+
+def _success(
+    key: str,
+    http_status: int,
+    headers: Mapping[str, str],
+    content: dict[str, Any] | None,
+    body: bytes,
+) -> Result:
+    wamid = _message_id(content)
+    if wamid:
+        return Result(
+            key,
+            Outcome.ACCEPTED,
+            provider_message_id=wamid,
+            http_status=http_status,
+            trace_id=_trace(headers, {}),
+        )
+    # It was accepted or not: only a status can tell.
+    return Result(
+        key,
+        Outcome.UNKNOWN,
+        error_code="UNREADABLE",
+        error_message="The answer could not be read.",
+        http_status=http_status,
+        trace_id=_trace(headers, {}),
+        excerpt=_excerpt(body),
+    )
+
+
+def _refused(
+    key: str,
+    http_status: int,
+    headers: Mapping[str, str],
+    error: dict[str, Any],
+    table: ErrorTable,
+) -> Result:
+    code = _code(error)
+    details = _details(error)
+    transient = error.get("is_transient")
+    rule = table.resolve(
+        str(code),
+        subcode=_integer(error.get("error_subcode")),
+        details=details,
+        is_transient=transient if isinstance(transient, bool) else None,
+        http_status=http_status,
+    )
+    text = str(error.get("message") or rule.title)
+    if details and details not in text:
+        text = f"{text} ({details})"
+    return Result(
+        key,
+        rule.outcome,
+        error_code=str(code)[:32],
+        error_message=redact(text, LONGEST_TEXT),
+        rule=rule,
+        retry_after_seconds=_asked_wait(headers),
+        http_status=http_status,
+        trace_id=_trace(headers, error),
+    )
+
+
+def _without_code(key: str, http_status: int, headers: Mapping[str, str], body: bytes) -> Result:
+    """An error of something between Meta and us, or of Meta without its usual body."""
+    rule = None
+    if http_status == 429:
+        outcome = Outcome.THROTTLED
+        rule = ErrorRule("HTTP_429", outcome, Scope.NUMBER, "Too many calls", "It waits by itself.")
+    elif http_status >= 500:
+        outcome = Outcome.UNKNOWN  # a proxy may have lost the answer of a call that arrived
+    else:
+        outcome = Outcome.REJECTED
+    return Result(
+        key,
+        outcome,
+        error_code=f"HTTP_{http_status}",
+        error_message=f"HTTP status {http_status} without an explanation.",
+        rule=rule,
+        retry_after_seconds=_asked_wait(headers),
+        http_status=http_status,
+        trace_id=_trace(headers, {}),
+        excerpt=_excerpt(body),
+    )
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _message_id(content: dict[str, Any] | None) -> str:
+    match content:
+        case {"messages": [{"id": str(wamid)}, *_]} if 0 < len(wamid) <= LONGEST_ID:
+            return wamid.replace("\x00", "")
+    return ""
+
+
+def _code(error: dict[str, Any]) -> int | None:
+    return _integer(error.get("code"))
+
+
+def _integer(value: object) -> int | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 12:
+        return int(value)
+    return value if isinstance(value, int) and abs(value) < 10**12 else None
+
+
+def _details(error: dict[str, Any]) -> str:
+    """Return error_data.details; the field may be missing, or a text itself."""
+    data = error.get("error_data")
+    if isinstance(data, dict):
+        data = data.get("details")
+    return data if isinstance(data, str) else ""
+
+
+def _trace(headers: Mapping[str, str], error: dict[str, Any]) -> str:
+    trace = error.get("fbtrace_id") or headers.get("x-fb-trace-id") or ""
+    return str(trace).replace("\x00", "")[:64]
+
+
+def _excerpt(body: bytes) -> str:
+    return redact(body[: LONGEST_EXCERPT * 2].decode("utf-8", "replace"), LONGEST_EXCERPT)
+
+
+def _asked_wait(headers: Mapping[str, str]) -> float | None:
+    """Return how long Meta asks us to wait, in seconds, from either header it may use."""
+    waits = [_retry_after(headers.get("retry-after", "")), _regain_access(headers)]
+    named = [wait for wait in waits if wait is not None]
+    return min(max(named), LONGEST_WAIT) if named else None
+
+
+def _retry_after(value: str) -> float | None:
+    value = value.strip()
+    if value.isascii() and value.isdigit() and len(value) < 12:
+        return float(value)
+    try:
+        at = parsedate_to_datetime(value)
+    except (ValueError, TypeError, OverflowError):
+        return None
+    if at.tzinfo is None:
+        at = at.replace(tzinfo=UTC)
+    return max(0.0, (at - datetime.now(UTC)).total_seconds())  # noqa: TID251 - HTTP names wall time
+
+
+def _regain_access(headers: Mapping[str, str]) -> float | None:
+    """Return the largest estimated_time_to_regain_access of the usage header, in seconds."""
+    try:
+        usage = orjson.loads(headers.get("x-business-use-case-usage", "{}"))
+    except orjson.JSONDecodeError:
+        return None
+    minutes = [
+        entry.get("estimated_time_to_regain_access")
+        for entries in (usage.values() if isinstance(usage, dict) else [])
+        if isinstance(entries, list)
+        for entry in entries
+        if isinstance(entry, dict)
+    ]
+    known = [float(value) for value in minutes if _integer(value)]
+    return max(known) * 60 if known else None

@@ -1,0 +1,210 @@
+"""Reading Meta's webhooks: challenge, signature, and every event in a payload."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import orjson
+
+from messaging.providers.base import Event, Inbound, Receipt, Unhandled
+from messaging.providers.whatsapp.errors import ErrorTable
+from messaging.providers.whatsapp.redaction import redact
+
+_SCHEME = "sha256="
+_LONGEST_CHALLENGE = 1000
+_LONGEST_ID = 255
+_LONGEST_TEXT = 500
+# Meta batches up to 1,000 updates; a body of 3 MB could hold more by mistake.
+MOST_EVENTS = 5000
+# Unix milliseconds have 13 digits since 2001, seconds will have 10 until 2286.
+_MILLISECONDS_FROM = 10**12
+
+
+class WebhookError(Exception):
+    """The body is not a webhook of the Cloud API at all; the text repeats nothing of it."""
+
+
+def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> bool:
+    """Say whether one of the secrets signed exactly these bytes (X-Hub-Signature-256).
+
+    Every secret is tried in full, so that the time tells nothing. Never raises.
+    """
+    if not header or not header.startswith(_SCHEME):
+        return False
+    given = header[len(_SCHEME) :].encode("utf-8", "replace")
+    matches = False
+    for secret in secrets:
+        if not secret:
+            continue
+        expected = hmac.new(secret.encode(), body, hashlib.sha256).hexdigest().encode()
+        matches |= hmac.compare_digest(expected, given)
+    return matches
+
+
+def challenge(params: Mapping[str, str], verify_token: str) -> str | None:
+    """Return what Meta wants to hear at set-up; None when mode or token is not right."""
+    given = params.get("hub.verify_token", "")
+    answer = params.get("hub.challenge", "")
+    if params.get("hub.mode") != "subscribe" or not verify_token or not answer:
+        return None
+    if not hmac.compare_digest(given.encode(), verify_token.encode()):
+        return None
+    return answer if len(answer) <= _LONGEST_CHALLENGE else None
+
+
+def parse(body: bytes, table: ErrorTable) -> list[Event]:
+    """Return every event of the payload, in its order.
+
+    An event that cannot be read becomes an Unhandled with an error and disturbs no other.
+    Raises WebhookError when the body as a whole is not a webhook.
+    """
+    try:
+        content = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        message = "The body is not JSON."
+        raise WebhookError(message) from None
+    if not isinstance(content, dict) or not isinstance(content.get("entry"), list):
+        message = "The body is not a webhook of the Cloud API."
+        raise WebhookError(message)
+    found: list[Event] = []
+    for event in _events(content["entry"], table):
+        found.append(event)
+        if len(found) > MOST_EVENTS:
+            message = f"The body holds more than {MOST_EVENTS} events."
+            raise WebhookError(message)
+    return found
+
+
+def _events(entries: list[Any], table: ErrorTable) -> Iterator[Event]:
+    for entry in entries:
+        changes = entry.get("changes") if isinstance(entry, dict) else None
+        if not isinstance(changes, list):
+            yield Unhandled("entry", "", "", error="An entry without changes.", raw=entry)
+            continue
+        account_id = _text(entry.get("id"))
+        for change in changes:
+            yield from _change(change, account_id, table)
+
+
+def _change(change: Any, account_id: str, table: ErrorTable) -> Iterator[Event]:
+    value = change.get("value") if isinstance(change, dict) else None
+    if not isinstance(value, dict):
+        yield Unhandled("change", "", account_id, error="A change without a value.", raw=change)
+        return
+    topic = _text(change.get("field"))[:64]
+    metadata = value.get("metadata")
+    number = _text(metadata.get("phone_number_id")) if isinstance(metadata, dict) else ""
+    if topic != "messages":
+        yield Unhandled(topic, number, account_id, raw=value)
+        return
+    for item in _list(value, "statuses"):
+        yield _guarded(
+            partial(_receipt, item, number, account_id, table),
+            "statuses",
+            number,
+            account_id,
+            item,
+        )
+    people = _people(value)
+    for item in _list(value, "messages"):
+        yield _guarded(
+            partial(_inbound, item, number, account_id, people),
+            "messages",
+            number,
+            account_id,
+            item,
+        )
+    for item in _list(value, "errors"):
+        yield Unhandled("errors", number, account_id, raw=item)
+
+
+def _guarded(
+    read: Callable[[], Event], topic: str, number: str, account_id: str, raw: Any
+) -> Event:
+    try:
+        return read()
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+        return Unhandled(topic, number, account_id, error=type(error).__name__, raw=raw)
+
+
+def _receipt(item: dict[str, Any], number: str, account_id: str, table: ErrorTable) -> Receipt:
+    error = next((e for e in _list(item, "errors") if isinstance(e, dict)), {})
+    code = _text(error.get("code"))
+    details = error.get("error_data")
+    details = _text(details.get("details")) if isinstance(details, dict) else ""
+    text = _text(error.get("message") or error.get("title"))
+    if details and details != text:
+        text = f"{text} ({details})" if text else details
+    return Receipt(
+        provider_message_id=_id(item["id"]),
+        status=_text(item["status"])[:32],
+        at=_time(item["timestamp"]),
+        phone_number_id=number,
+        account_id=account_id,
+        callback_data=_text(item.get("biz_opaque_callback_data")),
+        error_code=code[:32],
+        error_message=redact(text, _LONGEST_TEXT),
+        rule=table.resolve(code, details=details) if code else None,
+        raw=item,
+    )
+
+
+def _inbound(
+    item: dict[str, Any], number: str, account_id: str, people: Mapping[str, str]
+) -> Inbound:
+    digits = _text(item.get("from")).lstrip("+")
+    bsuid = _text(item.get("from_user_id")) or people.get(digits, "")
+    return Inbound(
+        provider_message_id=_id(item["id"]),
+        at=_time(item["timestamp"]),
+        phone_number_id=number,
+        account_id=account_id,
+        phone=f"+{digits}" if digits.isascii() and digits.isdigit() and len(digits) < 16 else "",
+        bsuid=bsuid[:140],
+        kind=_text(item.get("type"))[:32] or "unknown",
+        raw=item,
+    )
+
+
+def _people(value: dict[str, Any]) -> dict[str, str]:
+    """Return the BSUID of each wa_id that value.contacts names."""
+    return {
+        _text(person.get("wa_id")): _text(person.get("user_id"))
+        for person in _list(value, "contacts")
+        if isinstance(person, dict) and person.get("wa_id")
+    }
+
+
+def _list(value: Mapping[str, Any], name: str) -> list[Any]:
+    found = value.get(name)
+    return found if isinstance(found, list) else []
+
+
+def _text(value: object) -> str:
+    """Return text or a whole number as text, without the NUL PostgreSQL refuses."""
+    if isinstance(value, str):
+        return value.replace("\x00", "")
+    if isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return ""
+
+
+def _id(value: object) -> str:
+    text = _text(value)
+    if not 0 < len(text) <= _LONGEST_ID:
+        message = "An id must have 1 to 255 characters."
+        raise ValueError(message)
+    return text
+
+
+def _time(value: object) -> datetime:
+    """Return the event time: Unix seconds as text or number, by some senders milliseconds."""
+    number = int(_text(value))
+    if number >= _MILLISECONDS_FROM:
+        number //= 1000
+    return datetime.fromtimestamp(number, UTC)

@@ -1,0 +1,170 @@
+"""Taking webhooks from the inbox and applying the events in them, in batches."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+
+from messaging import channels, events
+from messaging.events import Item
+from messaging.models import WebhookDelivery, WebhookEvent
+from messaging.providers.whatsapp import webhook
+from orgs import database
+
+logger = logging.getLogger(__name__)
+
+# Deliveries in one transaction.
+BATCH = 100
+# Unmatched events looked at in one go, and how long we keep looking.
+REMATCH_BATCH = 200
+REMATCH_FIRST = timedelta(seconds=30)
+REMATCH_FOR = timedelta(days=1)
+
+
+@dataclass(slots=True)
+class _Read:
+    """A delivery and what was read from it."""
+
+    delivery: WebhookDelivery
+    items: list[Item]
+    error: str = ""
+
+
+def apply_pending() -> int:
+    """Process one batch of waiting deliveries; return how many were taken.
+
+    When the batch fails as a whole its deliveries are taken one by one, and their events one
+    by one, so that a poisonous one is marked and stops nobody else.
+    """
+    try:
+        with transaction.atomic():
+            return _apply(_lock_pending(BATCH))
+    except (OperationalError, InterfaceError):
+        raise
+    except (DatabaseError, ValueError, TypeError, KeyError, AttributeError):
+        logger.exception("A batch of webhooks failed; taking them one by one")
+    taken = 0
+    for _ in range(BATCH):
+        with transaction.atomic():
+            deliveries = _lock_pending(1)
+            if not deliveries:
+                break
+            taken += _apply_one_by_one(deliveries[0])
+    return taken
+
+
+def rematch() -> int:
+    """Look again for the messages of unmatched events; return how many found theirs."""
+    with transaction.atomic():
+        now = database.now()
+        waiting = list(
+            WebhookEvent.objects.select_for_update(skip_locked=True, of=("self",))
+            .filter(result=WebhookEvent.Result.UNMATCHED, look_again_at__lte=now)
+            .select_related("delivery__app", "delivery__only_org")
+            .order_by("look_again_at")[:REMATCH_BATCH]
+        )
+        by_place = {(row.delivery_id, row.position): row for row in waiting}
+        reads = [_read(delivery) for delivery in {row.delivery for row in waiting}]
+        items = [
+            item
+            for read in reads
+            for item in read.items
+            if (item.delivery.pk, item.position) in by_place
+        ]
+        found = 0
+        for fresh in events.process(items, now):
+            row = by_place[fresh.delivery_id, fresh.position]
+            found += fresh.result != WebhookEvent.Result.UNMATCHED
+            _take_over(row, fresh, now)
+        database.update_rows(WebhookEvent, [_again(row) for row in waiting])
+    return found
+
+
+def _lock_pending(limit: int) -> list[WebhookDelivery]:
+    return list(
+        WebhookDelivery.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(status=WebhookDelivery.Status.PENDING)
+        .select_related("app", "only_org")
+        .order_by("id")[:limit]
+    )
+
+
+def _apply(deliveries: Sequence[WebhookDelivery]) -> int:
+    if not deliveries:
+        return 0
+    now = database.now()
+    reads = [_read(delivery) for delivery in deliveries]
+    _finish(reads, events.process([item for read in reads for item in read.items], now), now)
+    return len(deliveries)
+
+
+def _apply_one_by_one(delivery: WebhookDelivery) -> int:
+    now = database.now()
+    read = _read(delivery)
+    rows: list[WebhookEvent] = []
+    for item in read.items:
+        try:
+            with transaction.atomic():
+                rows += events.process([item], now)
+        except (OperationalError, InterfaceError):
+            raise
+        except (DatabaseError, ValueError, TypeError, KeyError, AttributeError) as error:
+            logger.exception("Poisonous webhook event", extra={"delivery_id": delivery.pk})
+            rows.append(events.poison(item, type(error).__name__, now))
+    _finish([read], rows, now)
+    return 1
+
+
+def _read(delivery: WebhookDelivery) -> _Read:
+    try:
+        found = webhook.parse(bytes(delivery.body), channels.error_table())
+    except webhook.WebhookError as error:
+        return _Read(delivery, [], str(error)[:200])
+    return _Read(
+        delivery, [Item(delivery, position, event) for position, event in enumerate(found)]
+    )
+
+
+def _finish(reads: Iterable[_Read], rows: Sequence[WebhookEvent], now: datetime) -> None:
+    WebhookEvent.objects.bulk_create(rows)
+    database.update_rows(
+        WebhookDelivery,
+        [
+            {
+                "pk": read.delivery.pk,
+                "status": WebhookDelivery.Status.ERROR
+                if read.error
+                else WebhookDelivery.Status.DONE,
+                "processed_at": now,
+                "event_count": len(read.items),
+                "error": read.error,
+            }
+            for read in reads
+        ],
+    )
+
+
+def _take_over(row: WebhookEvent, fresh: WebhookEvent, now: datetime) -> None:
+    row.result, row.org_id, row.message_id = fresh.result, fresh.org_id, fresh.message_id
+    if fresh.result != WebhookEvent.Result.UNMATCHED:
+        row.look_again_at = None
+        return
+    age = now - row.recorded_at
+    if age > REMATCH_FOR:
+        row.result, row.look_again_at = WebhookEvent.Result.GIVEN_UP, None
+    else:
+        row.look_again_at = now + max(REMATCH_FIRST, age)  # the waits double
+
+
+def _again(row: WebhookEvent) -> dict[str, object]:
+    return {
+        "pk": row.pk,
+        "result": row.result,
+        "org_id": row.org_id,
+        "message_id": row.message_id,
+        "look_again_at": row.look_again_at,
+    }

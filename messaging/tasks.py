@@ -1,0 +1,38 @@
+"""Celery's doors: ticks without arguments that only say "look"."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from messaging import dispatch, expiry, receipts, rescue
+from messaging.ticker import drain
+
+
+@shared_task(name="messaging.send_due")
+def send_due() -> None:
+    """Send what is due, batch by batch."""
+    drain(dispatch.send_due)
+
+
+@shared_task(name="messaging.apply_receipts")
+def apply_receipts() -> None:
+    """Apply the webhooks that wait in the inbox."""
+    drain(receipts.apply_pending)
+
+
+@shared_task(name="messaging.rescue_overdue")
+def rescue_overdue() -> None:
+    """Take claims that ran out a step further."""
+    drain(rescue.rescue_overdue)
+
+
+@shared_task(name="messaging.cancel_expired")
+def cancel_expired() -> None:
+    """Withdraw messages whose expiry has passed."""
+    drain(expiry.cancel_expired)
+
+
+@shared_task(name="messaging.rematch_receipts")
+def rematch_receipts() -> None:
+    """Look again for the messages of unmatched receipts."""
+    drain(receipts.rematch)

@@ -1,0 +1,28 @@
+"""The app's part of /api/v1/."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from messaging.api import dlq, messages, webhooks
+
+urlpatterns = [
+    path("outbound-messages", messages.MessageList.as_view(), name="message-list"),
+    path("outbound-messages/dlq", dlq.DeadLetterList.as_view(), name="dlq-list"),
+    path("outbound-messages/dlq/report", dlq.DeadLetterReport.as_view(), name="dlq-report"),
+    path("outbound-messages/<uuid:pk>", messages.MessageDetail.as_view(), name="message-detail"),
+    path(
+        "outbound-messages/<uuid:pk>/cancel",
+        messages.CancelMessage.as_view(),
+        name="message-cancel",
+    ),
+    path(
+        "outbound-messages/<uuid:pk>/retry", messages.RetryMessage.as_view(), name="message-retry"
+    ),
+    path("webhooks/whatsapp/inbound", webhooks.WhatsAppWebhook.as_view(), name="whatsapp-webhook"),
+    path(
+        "webhooks/whatsapp/inbound/<str:app_id>",
+        webhooks.WhatsAppWebhook.as_view(),
+        name="whatsapp-webhook-app",
+    ),
+]

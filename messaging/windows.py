@@ -1,0 +1,110 @@
+"""The customer service window: free-form messages may go for 24 hours after a person wrote."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from consent import contacts
+from consent.contacts import Recipient
+from messaging.models import OutboundMessage, PhoneNumber, ServiceWindow
+from messaging.providers.base import Inbound
+from messaging.providers.whatsapp.content import TEMPLATE
+from orgs import database
+
+# Meta closes the window 24 hours after the person's last message; five minutes are kept back,
+# since a message that arrives late is accepted and then fails (131047).
+OPEN_FOR = timedelta(hours=23, minutes=55)
+
+# Meta says that a message opens the window; these are not messages in that sense.
+_OPENS_NOTHING = frozenset({"reaction", "system", "unsupported"})
+
+Pair = tuple[int, int]  # phone number pk, contact pk
+
+
+def needs_window(kind: str) -> bool:
+    """Say whether messages of this kind may only go inside the window."""
+    return kind != TEMPLATE
+
+
+def open_pairs(pairs: Iterable[Pair], at: datetime) -> set[Pair]:
+    """Return the pairs whose window is open, by one query."""
+    wanted = set(pairs)
+    if not wanted:
+        return set()
+    found = ServiceWindow.objects.filter(
+        phone_number_id__in={number for number, _contact in wanted},
+        contact_id__in={contact for _number, contact in wanted},
+        last_inbound_at__gt=at - OPEN_FOR,
+    ).values_list("phone_number_id", "contact_id")
+    return wanted & set(found)
+
+
+def closed(rows: Sequence[OutboundMessage], at: datetime) -> set[uuid.UUID]:
+    """Return the messages whose window has closed."""
+    still_open = open_pairs([(row.phone_number_id, row.contact_id) for row in rows], at)
+    return {row.pk for row in rows if (row.phone_number_id, row.contact_id) not in still_open}
+
+
+def opens(inbound: Inbound) -> bool:
+    """Say whether what the person sent opens the window."""
+    return inbound.kind not in _OPENS_NOTHING and bool(inbound.phone or inbound.bsuid)
+
+
+@transaction.atomic
+def refresh(received: Sequence[tuple[Inbound, PhoneNumber]]) -> None:
+    """Open the window of each person who wrote; only a later message moves it."""
+    latest: dict[Pair, tuple[datetime, PhoneNumber]] = {}
+    for inbound, number, contact_id in _with_contacts(received):
+        pair = (number.pk, contact_id)
+        if pair not in latest or latest[pair][0] < inbound.at:
+            latest[pair] = (inbound.at, number)
+    ServiceWindow.objects.bulk_create(
+        (
+            ServiceWindow(
+                org_id=number.org_id,
+                phone_number_id=number_pk,
+                contact_id=contact_id,
+                last_inbound_at=at,
+            )
+            for (number_pk, contact_id), (at, number) in sorted(latest.items())
+        ),
+        ignore_conflicts=True,
+    )
+    rows = (
+        ServiceWindow.objects.select_for_update()
+        .filter(
+            phone_number_id__in={number for number, _contact in latest},
+            contact_id__in={contact for _number, contact in latest},
+        )
+        .order_by("pk")
+    )
+    later = [
+        {"pk": row.pk, "last_inbound_at": latest[pair][0]}
+        for row in rows
+        if (pair := (row.phone_number_id, row.contact_id)) in latest
+        and row.last_inbound_at < latest[pair][0]
+    ]
+    database.update_rows(ServiceWindow, later)
+
+
+def _with_contacts(
+    received: Sequence[tuple[Inbound, PhoneNumber]],
+) -> list[tuple[Inbound, PhoneNumber, int]]:
+    by_org: dict[int, list[tuple[Inbound, PhoneNumber]]] = {}
+    for inbound, number in received:
+        by_org.setdefault(number.org_id, []).append((inbound, number))
+    found: list[tuple[Inbound, PhoneNumber, int]] = []
+    for entries in by_org.values():
+        people = contacts.find_or_create(
+            entries[0][1].org, [_person(inbound) for inbound, _number in entries]
+        )
+        found += [(inbound, number, people[_person(inbound)].pk) for inbound, number in entries]
+    return found
+
+
+def _person(inbound: Inbound) -> Recipient:
+    return Recipient(phone=inbound.phone or None, bsuid=inbound.bsuid or None)

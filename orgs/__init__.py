@@ -1,0 +1,1 @@
+"""Who we send for, and who may act."""

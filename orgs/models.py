@@ -1,0 +1,84 @@
+"""Organisations, their API keys, and the audit trail."""
+
+from __future__ import annotations
+
+from django.core.validators import RegexValidator
+from django.db import models
+
+from orgs.append_only import AppendOnlyModel
+from orgs.tenancy import TenantQuerySet
+
+SCOPES = ("send", "read", "manage")
+
+
+class Organization(models.Model):
+    """A tenant: nothing of one is visible or changed through another."""
+
+    org_id = models.CharField(
+        max_length=64,
+        unique=True,
+        validators=[
+            RegexValidator(
+                r"^[a-z0-9][a-z0-9_-]*\Z",
+                "Use small letters, digits, - and _; begin with a letter or digit.",
+            )
+        ],
+        help_text="Public id, as in X-Org-Id.",
+    )
+    name = models.CharField(max_length=200)
+    is_active = models.BooleanField(
+        default=True, help_text="An inactive organisation is refused and sends nothing."
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        verbose_name = "organisation"
+
+    def __str__(self) -> str:
+        return self.org_id
+
+
+class ApiKey(models.Model):
+    """A key of an organisation; the secret itself is shown once and never stored."""
+
+    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="keys")
+    name = models.CharField(max_length=100)
+    prefix = models.CharField(max_length=16, unique=True, help_text="The part that may be shown.")
+    secret_hash = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the key.")
+    scopes = models.JSONField(default=list)
+    created_at = models.DateTimeField(auto_now_add=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TenantQuerySet["ApiKey"].as_manager()
+
+    class Meta:
+        verbose_name = "API key"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+
+class AuditEvent(AppendOnlyModel):
+    """One change by a person, a key or a command: who, what, why, before, after."""
+
+    at = models.DateTimeField(auto_now_add=True)
+    org = models.ForeignKey(Organization, on_delete=models.PROTECT, null=True, related_name="+")
+    actor = models.CharField(max_length=64, help_text="user:<id>, key:<prefix> or system:<what>")
+    action = models.CharField(max_length=64)
+    target = models.CharField(max_length=128)
+    reason = models.CharField(max_length=500, blank=True)
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+
+    objects = TenantQuerySet["AuditEvent"].as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["target", "id"], name="idx_audit_target"),
+            models.Index(fields=["org", "-id"], name="idx_audit_org"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.target}"

@@ -1,0 +1,1 @@
+"""How many messages may go now, and what stands still."""

@@ -1,0 +1,53 @@
+"""Holds: what stands still, why, and the way to let it go."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+
+from ratelimit import holds
+from ratelimit.models import Hold
+
+
+@admin.register(Hold)
+class HoldAdmin(ModelAdmin[Hold]):
+    """Staff see what is held and may lift it when the cause is gone."""
+
+    list_display = ["scope", "key", "org", "cause_label", "code", "opened_at", "until"]
+    list_filter = ["scope", "cause", "org"]
+    list_select_related = ["org"]
+    search_fields = ["key"]
+    ordering = ["-opened_at"]
+    actions = ["lift_selected"]
+
+    @display(description="Cause", label=True)
+    def cause_label(self, hold: Hold) -> str:
+        """Return why it stands still."""
+        return Hold.Cause(hold.cause).label
+
+    @admin.action(description="Lift selected holds", permissions=["lift"])
+    def lift_selected(self, request: HttpRequest, queryset: QuerySet[Hold]) -> None:
+        """Let the held messages go at once."""
+        count = holds.lift(queryset, actor=f"user:{request.user.pk}", reason="Lifted by staff.")
+        self.message_user(request, f"{count} hold(s) lifted.", messages.SUCCESS)
+
+    def has_lift_permission(self, request: HttpRequest) -> bool:
+        """Say whether this person may lift holds."""
+        return bool(request.user.has_perm("ratelimit.delete_hold"))
+
+    def has_add_permission(self, _request: HttpRequest) -> bool:
+        """Holds are placed by the engine."""
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Holds are placed and lengthened by the engine."""
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Lifting is an action of its own, which is audited."""
+        return False
