@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import environ
@@ -101,11 +101,11 @@ def url(name: str, default: str | None = None, *, schemes: Sequence[str]) -> str
     return value
 
 
-def database(name: str) -> dict[str, object]:
+def database(name: str) -> dict[str, Any]:
     """Return Django's settings for the PostgreSQL URL in the variable."""
     value = url(name, schemes=["postgres", "postgresql"])
     try:
-        settings: dict[str, object] = environ.Env.db_url_config(value)
+        settings: dict[str, Any] = environ.Env.db_url_config(value)
     except (ValueError, ImproperlyConfigured) as error:
         message = f"{name} must look like postgres://user:password@host:5432/name."
         raise ImproperlyConfigured(message) from error

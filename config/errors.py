@@ -54,8 +54,6 @@ def handle(error: Exception, context: Mapping[str, Any]) -> Response | None:
         headers["WWW-Authenticate"] = authenticate or "Bearer"
     if problem.status == 503:
         headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    if isinstance(error, exceptions.Throttled) and error.wait:
-        headers["Retry-After"] = str(int(error.wait) + 1)
     return Response(
         problem.as_dict(), status=problem.status, headers=headers, content_type=MEDIA_TYPE
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 
 from django.conf import settings
-from django.core.cache import caches
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
+from django_redis import get_redis_connection
 from django_redis.exceptions import ConnectionInterrupted
 from redis.exceptions import RedisError
 
@@ -48,7 +48,7 @@ def _redis() -> str:
         return "not used"
     try:
         # The cache itself hides faults; its client does not.
-        caches["default"].client.get_client().ping()
+        get_redis_connection("default").ping()
     except (RedisError, ConnectionInterrupted, OSError):
         return "down"
     return "ok"

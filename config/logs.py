@@ -85,7 +85,7 @@ def _frames(exc_info: Any) -> str:
     Database drivers put the failing row into their messages; a row may hold a phone number.
     """
     kind, _error, trace = exc_info
-    return "".join(traceback.format_tb(trace)) + kind.__name__
+    return f"{''.join(traceback.format_tb(trace))}{kind.__name__}"
 
 
 def configuration(*, level: str, as_text: bool) -> dict[str, Any]:

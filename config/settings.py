@@ -173,7 +173,7 @@ else:
     _database = env.database("DATABASE_URL")
     _database["CONN_MAX_AGE"] = 0  # the pool keeps the connections
     _database["OPTIONS"] = {
-        **_database.get("OPTIONS", {}),
+        **dict(_database.get("OPTIONS") or {}),
         "connect_timeout": 5,
         "pool": {
             "min_size": 1,
@@ -417,6 +417,4 @@ LOGGING = logs.configuration(
 # Only tests set this: no slow hash for test users, and no collected files to look up.
 if os.environ.get("OUTBOUND_TESTING") == "1":
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    STORAGES["staticfiles"]["BACKEND"] = (
-        "django.contrib.staticfiles.storage.StaticFilesStorage"
-    )
+    STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"

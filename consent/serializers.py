@@ -60,7 +60,7 @@ class RecordConsentSerializer(serializers.Serializer[Any]):
     channel = serializers.ChoiceField(choices=Channel.choices, default=Channel.WHATSAPP)
     purpose = serializers.ChoiceField(choices=Purpose.choices)
     status = serializers.ChoiceField(choices=Decision.choices, default=Decision.GRANTED)
-    source = serializers.ChoiceField(
+    source = serializers.ChoiceField(  # type: ignore[assignment]  # the stubs know it as an attribute
         choices=[(source, source.label) for source in (Source.API, Source.IMPORT, Source.PERSON)],
         default=Source.API,
     )

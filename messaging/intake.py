@@ -32,7 +32,7 @@ class MessageRequest:
 
     recipient: Recipient = field(repr=False)
     kind: str
-    content: Mapping[str, Any] = field(repr=False)
+    content: Any = field(repr=False)  # the object, or for contacts the list, under the type's name
     category: str
     fingerprint: str  # of everything asked for, without the idempotency key
     sender: str = ""  # phone_number_id; "" for the organisation's only number

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from messaging import dispatch, expiry, receipts, rescue
-from messaging.ticker import drain
+from messaging.draining import drain
 
 
 @shared_task(name="messaging.send_due")

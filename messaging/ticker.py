@@ -11,25 +11,14 @@ from celery import bootsteps
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from messaging import dispatch, receipts, rescue
+from messaging import dispatch, draining, receipts, rescue
 
 logger = logging.getLogger(__name__)
 
-# A job that never runs dry gives the other jobs of its thread a turn after this many batches.
-MOST_BATCHES = 1000
 # Two, so that one call that hangs until its time-out does not hold up everybody else.
 DISPATCHERS = 2
 # How long a stop waits for the calls in flight, seconds: connect + read time-outs and the record.
 STOP_SECONDS = 45.0
-
-_stopping = threading.Event()
-
-
-def drain(job: Callable[[], int]) -> None:
-    """Run a batch job until it finds nothing more, or the process is to stop."""
-    for _ in range(MOST_BATCHES):
-        if _stopping.is_set() or not job():
-            return
 
 
 class Ticker:
@@ -49,32 +38,32 @@ class Ticker:
 
     def start(self) -> None:
         """Start looking."""
-        _stopping.clear()
+        draining.stopping.clear()
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
         """Claim nothing more and wait for the calls in flight."""
-        _stopping.set()
+        draining.stopping.set()
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(STOP_SECONDS)
 
 
 def _run(job: Callable[[], int], every: float) -> None:
-    while not _stopping.is_set():
+    while not draining.stopping.is_set():
         try:
-            drain(job)
+            draining.drain(job)
         except (DatabaseError, InterfaceError) as error:
             logger.warning("Database away (%s); looking again soon", type(error).__name__)
         except Exception:
             logger.exception("A batch failed; looking again soon")
         finally:
             connection.close()
-        _stopping.wait(every)
+        draining.stopping.wait(every)
 
 
-class TickerStep(bootsteps.StartStopStep):  # type: ignore[misc]  # celery-types leaves bootsteps untyped
+class TickerStep(bootsteps.StartStopStep):
     """Start the ticker with the worker, before and without the broker."""
 
     def __init__(self, parent: Any, **kwargs: Any) -> None:

@@ -23,7 +23,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin[User]):
+class UserAdmin(DjangoUserAdmin[User], ModelAdmin[User]):
     """People who may log in to the console."""
 
     form = UserChangeForm

@@ -76,8 +76,7 @@ def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
 
 
 def _column(field: models.Field[Any, Any]) -> str:
-    column: str = field.column
-    return column
+    return str(field.column)
 
 
 def _cast(field: models.Field[Any, Any], alias: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -211,7 +212,7 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
             "ids": ids,
             "needs_reason": request.POST.get("confirmed") == "yes",
             "only": "failed" if verb == "requeue" else "queued",
-            "action_checkbox_name": admin.helpers.ACTION_CHECKBOX_NAME,
+            "action_checkbox_name": ACTION_CHECKBOX_NAME,
         }
         return TemplateResponse(request, "admin/messaging/confirm.html", context)
 
@@ -242,7 +243,8 @@ class DeadLetterAdmin(OutboundMessageAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OutboundMessage]:
         """Return the dead letters only."""
-        return super().get_queryset(request).filter(status=Status.FAILED)
+        queryset: QuerySet[OutboundMessage] = super().get_queryset(request)
+        return queryset.filter(status=Status.FAILED)
 
     def has_view_permission(self, request: HttpRequest, _obj: Any = None) -> bool:
         """Whoever may see messages may see the failed ones."""

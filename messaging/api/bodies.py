@@ -16,6 +16,7 @@ from consent.phones import to_e164
 from messaging.intake import MessageRequest
 from messaging.models import OutboundMessage
 from messaging.providers.whatsapp import content
+from messaging.providers.whatsapp.content_rules import ContentError
 from orgs.problems import FieldProblem, Problem
 
 LONGEST_KEY = 255
@@ -139,7 +140,7 @@ def _recipient(body: MessageBody) -> Recipient:
         raise invalid("to", "invalid_phone", str(error)) from None
 
 
-def _content(body: MessageBody) -> dict[str, Any] | list[Any]:
+def _content(body: MessageBody) -> Any:
     if body.type not in content.KINDS:
         raise invalid("type", "unknown_type", f"Use one of: {', '.join(content.KINDS)}.")
     given = [kind for kind in content.KINDS if getattr(body, kind) is not None]
@@ -150,7 +151,7 @@ def _content(body: MessageBody) -> dict[str, Any] | list[Any]:
         raise invalid(body.type, "required", f"Give its content when type is {body.type}.")
     try:
         return content.parse(body.type, getattr(body, body.type))
-    except content.ContentError as error:
+    except ContentError as error:
         raise invalid(error.field, error.code, error.detail) from None
 
 

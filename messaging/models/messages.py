@@ -230,6 +230,10 @@ class OutboundAttempt(models.Model):
         return status in self.receipts.split(",")
 
 
+class EventQuerySet(TenantQuerySet["MessageEvent"]):
+    """Lines of timelines."""
+
+
 class MessageEvent(AppendOnlyModel):
     """The append-only timeline of a message; holds ids and codes, never a phone or a body."""
 
@@ -246,7 +250,7 @@ class MessageEvent(AppendOnlyModel):
     actor = models.CharField(max_length=64, blank=True)
     reason = models.CharField(max_length=500, blank=True)
 
-    objects = TenantQuerySet["MessageEvent"].as_manager()
+    objects = EventQuerySet.as_manager()
 
     class Meta:
         db_table = "message_event"

@@ -75,7 +75,7 @@ class Outgoing:
     to: str = field(repr=False)  # E.164 with +, or a BSUID
     to_is_bsuid: bool
     kind: str  # the Cloud API message type: template, text, image, …
-    payload: Mapping[str, Any] = field(repr=False)  # the object under that type's name
+    payload: Any = field(repr=False)  # what stands under that type's name
     reply_to: str  # wamid to quote, or ""
     callback_data: str  # echoed in every status (biz_opaque_callback_data)
     deadline: float  # steady_seconds() after which the call must not start

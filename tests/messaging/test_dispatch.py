@@ -150,9 +150,7 @@ def test_a_hold_of_one_number_does_not_touch_another(provider: ScriptedProvider)
     held, free = consented(), consented()
     now = timezone.now()
     key = held.phone_number.phone_number_id
-    holds.place(
-        [holds.HoldRequest("number", key, "throttle", now + timedelta(minutes=5))], now
-    )
+    holds.place([holds.HoldRequest("number", key, "throttle", now + timedelta(minutes=5))], now)
     dispatch.send_due()
     assert [outgoing.key for outgoing in provider.sent] == [str(free.pk)]
 
@@ -182,9 +180,7 @@ def test_one_poisonous_message_does_not_stop_the_batch(provider: ScriptedProvide
     assert (bad.status, bad.error_code, good.status) == (Status.FAILED, "PAYLOAD", Status.SENT)
 
 
-def test_statements_of_claim_and_record_do_not_grow_with_the_batch(
-    provider, settings
-):
+def test_statements_of_claim_and_record_do_not_grow_with_the_batch(provider, settings):
     settings.OUTBOUND_SEND_CONCURRENCY = 100
     number = PhoneNumberFactory()
     counts = []
@@ -193,7 +189,10 @@ def test_statements_of_claim_and_record_do_not_grow_with_the_batch(
             consented(phone_number=number)
         claim = dispatch.claims.claim_due(100)
         answers = [
-            (message, Result(str(message.pk), Outcome.ACCEPTED, provider_message_id=f"w{n}-{count}"))
+            (
+                message,
+                Result(str(message.pk), Outcome.ACCEPTED, provider_message_id=f"w{n}-{count}"),
+            )
             for n, message in enumerate(claim.messages)
         ]
         with CaptureQueriesContext(connection) as recorded:

@@ -78,8 +78,7 @@ def test_the_provider_may_ask_for_a_longer_wait():
 
 def test_not_sent_backs_off_from_five_to_sixty_seconds():
     waits = [
-        waited(decide(Result("k", Outcome.NOT_SENT), message(calls=calls)))
-        for calls in range(1, 8)
+        waited(decide(Result("k", Outcome.NOT_SENT), message(calls=calls))) for calls in range(1, 8)
     ]
     assert waits == [5, 10, 20, 40, 60, 60, 60]
 

@@ -41,9 +41,7 @@ class Command(BaseCommand):
         schedules.seed()
         web = threading.Thread(target=server.run, name="web", daemon=True)
         web.start()
-        # A process of its own could not see a broker that lives in this one's memory.
-        beat = EmbeddedService(current_app, max_interval=1, thread=True)
-        beat.daemon = True
+        beat = _beat()
         beat.start()
         address = f"http://{options['host']}:{server.effective_port}"
         self.stdout.write(f"Outbound is listening on {address}")
@@ -57,15 +55,28 @@ class Command(BaseCommand):
             quiet=True,
         )
         worker.start()  # owns the signals; returns when one of them stopped it
-        beat.stop()
         server.close()
+
+
+def _beat() -> Any:
+    """Return beat as a thread; a process could not see a broker that lives in this one's memory."""
+    beat: Any = EmbeddedService(
+        current_app, max_interval=1, thread=True, scheduler_cls=settings.CELERY_BEAT_SCHEDULER
+    )
+    beat.daemon = True
+    return beat
 
 
 def _listen(host: str, port: int) -> Any:
     """Return the web server, bound; a busy port is a sentence, not a stack trace."""
     try:
         return create_server(
-            get_wsgi_application(), host=host, port=port, threads=WEB_THREADS, ident=None
+            get_wsgi_application(),
+            host=host,
+            port=port,
+            threads=WEB_THREADS,
+            server_name=host,
+            ident=None,
         )
     except OSError as error:
         reason = "is in use" if error.errno == errno.EADDRINUSE else f"failed: {error.strerror}"

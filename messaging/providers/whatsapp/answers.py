@@ -200,5 +200,5 @@ def _regain_access(headers: Mapping[str, str]) -> float | None:
         for entry in entries
         if isinstance(entry, dict)
     ]
-    known = [float(value) for value in minutes if _integer(value)]
-    return max(known) * 60 if known else None
+    known = [number for value in minutes if (number := _integer(value))]
+    return max(known) * 60.0 if known else None

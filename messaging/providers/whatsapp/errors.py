@@ -82,7 +82,7 @@ class ErrorTable:
             max_attempts=UNKNOWN_ATTEMPTS if is_transient else None,
         )
 
-    def with_overrides(self, overrides: Mapping[str, Mapping[str, Any]]) -> ErrorTable:
+    def with_overrides(self, overrides: Any) -> ErrorTable:
         """Return a table with some rows changed or added; raise ValueError naming what is wrong."""
         if not isinstance(overrides, Mapping):
             message = "it must be an object: code → fields"
@@ -96,7 +96,7 @@ class ErrorTable:
         return ErrorTable(rules, self.overridden | frozenset(overrides))
 
 
-def _checked(code: str, changes: Mapping[str, Any]) -> dict[str, Any]:
+def _checked(code: str, changes: Any) -> dict[str, Any]:
     if not isinstance(changes, Mapping):
         message = f"{code}: give an object of fields"
         raise ValueError(message)
