@@ -11,6 +11,7 @@ from requests import exceptions
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import (
     ConnectTimeoutError,
+    HTTPError,
     MaxRetryError,
     NameResolutionError,
     NewConnectionError,
@@ -95,7 +96,9 @@ class RequestsTransport:
         parts: list[bytes] = []
         size = 0
         try:
-            for part in response.iter_content(CHUNK):
+            # read1 returns what is there; waiting for whole chunks, a dripping answer would
+            # never come to the check of the time.
+            while part := response.raw.read1(CHUNK, decode_content=True):
                 parts.append(part)
                 size += len(part)
                 if size > LARGEST_ANSWER:
@@ -103,7 +106,7 @@ class RequestsTransport:
                 if steady_seconds() > end:
                     message = "The answer came too slowly."
                     raise AnswerLost("TIMEOUT", message)
-        except exceptions.RequestException as error:
+        except (HTTPError, OSError) as error:
             message = "The connection broke while the answer was read."
             raise AnswerLost("CONNECTION_LOST", message) from error
         body = b"".join(parts)
