@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from consent.models import Consent, Contact
+from tests.factories.consent import ConsentFactory, ContactFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.core]
+
+URL = "/api/v1/consents"
+PHONE = "+12025550123"
+
+
+def record(api, **fields):
+    return api.post(URL, {"phone": PHONE, "purpose": "marketing", **fields}, format="json")
+
+
+def test_a_consent_is_recorded_with_its_proof(api, org):
+    answer = record(api, proof={"text": "Yes, send me offers", "ip": "192.0.2.1"})
+    assert answer.status_code == 201
+    consent = Consent.objects.get(org=org)
+    assert (consent.status, consent.proof["ip"]) == ("GRANTED", "192.0.2.1")
+    assert answer.json()["phone"] == PHONE
+
+
+def test_the_latest_decision_is_shown_with_its_history(api):
+    record(api)
+    consent_id = record(api, status="DENIED").json()["id"]
+    shown = api.get(f"{URL}/{consent_id}").json()
+    assert shown["status"] == "DENIED"
+    assert [event["status"] for event in shown["history"]] == ["GRANTED", "DENIED"]
+
+
+def test_a_consent_is_revoked_with_a_reason(api):
+    consent_id = record(api).json()["id"]
+    answer = api.post(f"{URL}/{consent_id}/revoke", {"reason": "asked by mail"}, format="json")
+    assert (answer.status_code, answer.json()["status"]) == (200, "REVOKED")
+    assert answer.json()["proof"] == {"reason": "asked by mail"}
+
+
+def test_the_list_is_filtered_and_shows_only_ones_own(api, org, other_org):
+    mine = ConsentFactory(contact=ContactFactory(org=org, phone=PHONE))
+    ConsentFactory(contact=ContactFactory(org=org, phone="+12025550124"), status="REVOKED")
+    ConsentFactory(contact=ContactFactory(org=other_org, phone=PHONE))
+    assert len(api.get(URL).json()["results"]) == 2
+    assert [row["id"] for row in api.get(URL, {"phone": PHONE}).json()["results"]] == [mine.pk]
+    assert len(api.get(URL, {"status": "REVOKED"}).json()["results"]) == 1
+
+
+def test_the_consents_of_others_do_not_exist(api, other_org):
+    theirs = ConsentFactory(contact=ContactFactory(org=other_org))
+    assert api.get(f"{URL}/{theirs.pk}").status_code == 404
+    assert api.post(f"{URL}/{theirs.pk}/revoke").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"phone": "0151 1234567"}, "phone"),
+        ({"phone": None}, "phone"),
+        ({"purpose": "spam"}, "purpose"),
+        ({"status": "MAYBE"}, "status"),
+        ({"channel": "FAX"}, "channel"),
+        ({"source": "provider"}, "source"),
+        ({"expires_at": "soon"}, "expires_at"),
+        ({"proof": "a text"}, "proof"),
+    ],
+)
+def test_a_wrong_field_is_named(api, fields, field):
+    answer = record(api, **fields)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+    assert field in {error["field"] for error in answer.json()["errors"]}
+    assert not Contact.objects.exists()
+
+
+def test_somebody_must_be_named(api):
+    answer = api.post(URL, {"purpose": "marketing"}, format="json")
+    assert answer.json()["errors"][0]["field"] == "phone"
+
+
+def test_a_person_who_opted_out_stays_out(api):
+    record(api, status="REVOKED", source="person")
+    answer = record(api)
+    assert (answer.status_code, answer.json()["code"]) == (409, "person_opted_out")

@@ -1,0 +1,274 @@
+"""From the door to the effect: what Meta posts, authentic or not, readable or not."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from consent.models import Contact
+from messaging import receipts
+from messaging.models import (
+    OutboundMessage,
+    PhoneNumber,
+    ServiceWindow,
+    WebhookDelivery,
+    WebhookEvent,
+)
+from messaging.providers.whatsapp import callback
+from messaging.states import Status
+from tests.factories.messaging import (
+    APP_SECRET,
+    AttemptFactory,
+    MessageFactory,
+    MetaAppFactory,
+    PhoneNumberFactory,
+)
+
+pytestmark = [pytest.mark.django_db, pytest.mark.core]
+
+URL = "/api/v1/webhooks/whatsapp/inbound"
+Result = WebhookEvent.Result
+
+
+def payload(number: PhoneNumber, **value: Any) -> dict[str, Any]:
+    metadata = {"phone_number_id": number.phone_number_id}
+    change = {"field": "messages", "value": {"metadata": metadata, **value}}
+    return {"entry": [{"id": number.account.waba_id, "changes": [change]}]}
+
+
+def status(word: str, **fields: Any) -> dict[str, Any]:
+    return {"id": "wamid.1", "status": word, "timestamp": "1794700000", **fields}
+
+
+def post(client: Client, body: Any, *, secret: str = APP_SECRET, url: str = URL, **headers: str):
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    signature = "sha256=" + hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
+    headers.setdefault("X-Hub-Signature-256", signature)
+    return client.post(url, raw, content_type="application/json", headers=headers)
+
+
+def sent(number: PhoneNumber) -> OutboundMessage:
+    message = MessageFactory(
+        phone_number=number,
+        status=Status.SENT,
+        last_attempt_number=1,
+        attempt_count=1,
+        provider_message_id="wamid.1",
+    )
+    AttemptFactory(
+        message=message,
+        outcome="ACCEPTED",
+        charged=True,
+        provider_message_id="wamid.1",
+        finished_at=timezone.now(),
+    )
+    return message
+
+
+def results() -> list[str]:
+    return list(WebhookEvent.objects.order_by("id").values_list("result", flat=True))
+
+
+class TestDoor:
+    def test_an_authentic_delivery_is_stored_as_received_and_answered_empty(self, client, number):
+        body = json.dumps(payload(number)).replace("/", "\\/").encode()
+        answer = post(client, body)
+        assert (answer.status_code, answer.content) == (200, b"")
+        assert bytes(WebhookDelivery.objects.get().body) == body
+
+    @pytest.mark.parametrize("headers", [{}, {"X-Hub-Signature-256": "sha256=00"}])
+    def test_without_the_right_signature_nothing_is_stored(self, client, number, headers):
+        answer = client.post(URL, b"{}", content_type="application/json", headers=headers)
+        assert (answer.status_code, answer.content) == (401, b"")
+        assert not WebhookDelivery.objects.exists()
+
+    def test_an_app_without_a_secret_trusts_nobody(self, client, number):
+        app = number.account.app
+        app.app_secret = ""
+        app.save()
+        assert post(client, b"{}", secret="").status_code == 401
+
+    def test_the_previous_secret_is_taken_during_rotation(self, client, number):
+        app = number.account.app
+        app.previous_app_secret, app.app_secret = app.app_secret, "new"
+        app.save()
+        assert post(client, payload(number)).status_code == 200
+        assert post(client, payload(number), secret="new").status_code == 200
+
+    def test_an_app_that_is_not_shared_is_reached_by_its_own_path_only(self, client, number):
+        app = number.account.app
+        app.shared = False
+        app.save()
+        assert post(client, payload(number)).status_code == 401
+        assert post(client, payload(number), url=f"{URL}/{app.app_id}").status_code == 200
+        assert post(client, payload(number), url=f"{URL}/999").status_code == 401
+
+    def test_a_body_over_three_megabytes_is_refused(self, client, number):
+        assert post(client, b"x" * (3 * 1024 * 1024 + 2048)).status_code == 413
+
+    def test_an_unknown_organization_header_is_refused(self, client, number):
+        answer = post(client, payload(number), **{"X-Org-Id": "nobody"})
+        assert answer.status_code == 403
+
+    def test_no_other_method_is_served(self, client):
+        assert client.put(URL).status_code == 405
+
+
+class TestApplying:
+    def test_a_status_reaches_its_message(self, client, number):
+        message = sent(number)
+        post(client, payload(number, statuses=[status("delivered"), status("read")]))
+        assert receipts.apply_pending() == 1
+        message.refresh_from_db()
+        assert message.status == Status.DELIVERED
+        assert message.read_at
+        assert results() == [Result.APPLIED, Result.APPLIED]
+        delivery = WebhookDelivery.objects.get()
+        assert (delivery.status, delivery.event_count) == ("DONE", 2)
+
+    def test_an_identical_delivery_has_one_effect(self, client, number):
+        sent(number)
+        for _ in range(2):
+            post(client, payload(number, statuses=[status("delivered")]))
+        receipts.apply_pending()
+        assert results() == [Result.APPLIED, Result.UNCHANGED]
+
+    def test_another_apps_secret_cannot_touch_the_number(self, client, number):
+        MetaAppFactory(app_secret="of another app")
+        message = sent(number)
+        body = payload(number, statuses=[status("delivered")])
+        assert post(client, body, secret="of another app").status_code == 200
+        receipts.apply_pending()
+        message.refresh_from_db()
+        assert (message.status, results()) == (Status.SENT, [Result.FOREIGN])
+
+    def test_the_organization_header_restricts_the_payload(self, client, number, other_org):
+        message = sent(number)
+        body = payload(number, statuses=[status("delivered")])
+        post(client, body, **{"X-Org-Id": other_org.org_id})
+        receipts.apply_pending()
+        message.refresh_from_db()
+        assert (message.status, results()) == (Status.SENT, [Result.FOREIGN])
+
+    def test_our_own_id_cannot_be_used_from_another_number(self, client, number, other_org):
+        message = sent(number)
+        account = PhoneNumberFactory(org=other_org, account__app=number.account.app)
+        ours = callback.encode("outbound", message.pk.hex, 1)
+        body = payload(account, statuses=[status("delivered", biz_opaque_callback_data=ours)])
+        post(client, body)
+        receipts.apply_pending()
+        message.refresh_from_db()
+        assert (message.status, results()) == (Status.SENT, [Result.UNMATCHED])
+
+    def test_what_is_no_webhook_is_marked_and_stops_nobody(self, client, number):
+        message = sent(number)
+        post(client, b"not json")
+        post(client, payload(number, statuses=[7, status("delivered")]))
+        receipts.apply_pending()
+        message.refresh_from_db()
+        assert message.status == Status.DELIVERED
+        assert [d.status for d in WebhookDelivery.objects.order_by("id")] == ["ERROR", "DONE"]
+        assert sorted(results()) == [Result.APPLIED, Result.POISON]
+
+    def test_an_event_that_breaks_the_batch_is_marked_alone(self, client, number, monkeypatch):
+        message = sent(number)
+        post(client, payload(number, statuses=[status("delivered")]))
+        post(client, payload(number, errors=[{"code": 130429}]))
+        real = receipts.events.process
+
+        def process(items, now):
+            if any(getattr(item.event, "topic", "") == "errors" for item in items):
+                raise ValueError("poison")
+            return real(items, now)
+
+        monkeypatch.setattr(receipts.events, "process", process)
+        assert receipts.apply_pending() == 2
+        message.refresh_from_db()
+        assert message.status == Status.DELIVERED
+        assert sorted(results()) == [Result.APPLIED, Result.POISON]
+
+    def test_the_number_of_statements_does_not_grow_with_the_batch(
+        self, client, number, django_assert_max_num_queries
+    ):
+        statuses = []
+        for n in range(50):
+            message = MessageFactory(phone_number=number, status=Status.SENT, attempt_count=1)
+            AttemptFactory(message=message, outcome="ACCEPTED", provider_message_id=f"w{n}")
+            statuses.append(status("delivered", id=f"w{n}"))
+        post(client, payload(number, statuses=statuses))
+        with django_assert_max_num_queries(20):
+            receipts.apply_pending()
+        assert set(results()) == {Result.APPLIED}
+
+
+class TestUnmatched:
+    def test_a_status_that_came_too_early_finds_its_message_later(self, client, number):
+        post(client, payload(number, statuses=[status("delivered")]))
+        receipts.apply_pending()
+        assert results() == [Result.UNMATCHED]
+        message = sent(number)
+        WebhookEvent.objects.update(look_again_at=timezone.now())
+        assert receipts.rematch() == 1
+        message.refresh_from_db()
+        assert (message.status, results()) == (Status.DELIVERED, [Result.APPLIED])
+
+    def test_it_is_looked_for_again_only_after_a_while(self, client, number):
+        post(client, payload(number, statuses=[status("delivered")]))
+        receipts.apply_pending()
+        sent(number)
+        assert receipts.rematch() == 0
+
+    def test_after_a_day_it_is_given_up(self, client, number):
+        post(client, payload(number, statuses=[status("delivered")]))
+        receipts.apply_pending()
+        WebhookEvent.objects.update(
+            look_again_at=timezone.now(), recorded_at=timezone.now() - timedelta(days=2)
+        )
+        receipts.rematch()
+        assert results() == [Result.GIVEN_UP]
+        assert WebhookEvent.objects.get().look_again_at is None
+
+
+class TestInbound:
+    def inbound(self, number, **fields: Any) -> dict[str, Any]:
+        message = {
+            "id": "wamid.in",
+            "from": "12025550123",
+            "timestamp": "1794700000",
+            "type": "text",
+            "text": {"body": "hello"},
+            **fields,
+        }
+        return payload(number, messages=[message])
+
+    def test_a_person_who_writes_opens_the_window(self, client, number):
+        post(client, self.inbound(number))
+        receipts.apply_pending()
+        window = ServiceWindow.objects.get()
+        assert window.contact == Contact.objects.get(org=number.org, phone="+12025550123")
+        assert int(window.last_inbound_at.timestamp()) == 1_794_700_000
+
+    def test_an_older_message_does_not_move_the_window_back(self, client, number):
+        for at in ("1794700000", "1794600000"):
+            post(client, self.inbound(number, timestamp=at))
+            receipts.apply_pending()
+        assert int(ServiceWindow.objects.get().last_inbound_at.timestamp()) == 1_794_700_000
+
+    def test_a_reaction_opens_nothing(self, client, number):
+        post(client, self.inbound(number, type="reaction"))
+        receipts.apply_pending()
+        assert not ServiceWindow.objects.exists()
+        assert results() == [Result.KEPT]
+
+    def test_the_contact_learns_the_persons_other_id(self, client, number):
+        post(client, self.inbound(number))
+        post(client, self.inbound(number, from_user_id="US.1"))
+        receipts.apply_pending()
+        assert Contact.objects.get(org=number.org).bsuid == "US.1"
