@@ -14,6 +14,7 @@ from typing import Any
 
 import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 from config import env, local_secrets, logs, schedule
@@ -78,6 +79,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = ["config.formats"]
 
 INSTALLED_APPS = [
     "unfold",
@@ -143,6 +145,8 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": _STATIC_BACKEND},
 }
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -223,6 +227,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     else {}
 )
 CELERY_TASK_IGNORE_RESULT = True
+CELERY_RESULT_EXPIRES = 0  # nothing is kept, so nothing needs cleaning up
 CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = env.text("CELERY_QUEUE", "outbound")
@@ -317,6 +322,13 @@ UNFOLD = {
     "SITE_TITLE": "Outbound",
     "SITE_HEADER": "Outbound",
     "SITE_SYMBOL": "send",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda _request: static("outbound/favicon.svg"),
+        }
+    ],
     "SHOW_HISTORY": False,
     "SIDEBAR": {
         "show_search": True,

@@ -43,6 +43,7 @@ class AttemptInline(ReadOnly, TabularInline[OutboundAttempt, OutboundMessage]):
     ordering = ["attempt_number"]
     extra = 0
     tab = True
+    hide_title = True
     fields = [
         "attempt_number",
         "outcome",
@@ -67,6 +68,7 @@ class EventInline(ReadOnly, TabularInline[MessageEvent, OutboundMessage]):
     ordering = ["id"]
     extra = 0
     tab = True
+    hide_title = True
     fields = [
         "at",
         "kind",
@@ -105,8 +107,56 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
     actions = ["requeue_selected", "cancel_selected"]
     actions_detail = ["requeue_one", "cancel_one"]
     inlines = [EventInline, AttemptInline]
-    exclude = ["payload", "to_recipient", "idempotency_key", "request_fingerprint", "metadata"]
-    readonly_fields = ["recipient", "error", "idempotency_key"]
+    # What was said, and to whom in full, is not shown here.
+    fieldsets = [
+        (
+            None,
+            {
+                "fields": [
+                    "status_label",
+                    "error",
+                    "error_message",
+                    "advice",
+                    "recipient",
+                    "what",
+                    "category",
+                    "priority",
+                    "org",
+                    "phone_number",
+                    "reference",
+                ]
+            },
+        ),
+        (
+            "Times (UTC)",
+            {
+                "fields": [
+                    "created_at",
+                    "due_at",
+                    "expires_at",
+                    "accepted_at",
+                    "sent_at",
+                    "delivered_at",
+                    "read_at",
+                    "failed_at",
+                ]
+            },
+        ),
+        (
+            "Delivery",
+            {
+                "fields": [
+                    "attempt_count",
+                    "max_attempts",
+                    "provider_message_id",
+                    "idempotency_key",
+                    "claim_id",
+                    "lease_expires_at",
+                ]
+            },
+        ),
+    ]
+    readonly_fields = ["status_label", "error", "advice", "recipient", "what"]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[OutboundMessage], search_term: str
@@ -151,30 +201,46 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
         title, advice = queries.explain(message.error_code)
         return format_html('<span title="{}">{} · {}</span>', advice, message.error_code, title)
 
-    def has_operate_permission(self, request: HttpRequest, _object_id: Any = None) -> bool:
-        """Say whether this person may requeue and cancel."""
-        return bool(request.user.has_perm("messaging.change_outboundmessage"))
+    @display(description="What to do")
+    def advice(self, message: OutboundMessage) -> str:
+        """Return the advice that belongs to the error."""
+        return queries.explain(message.error_code)[1] if message.error_code else "–"
 
-    @admin.action(description="Requeue selected", permissions=["operate"])
+    def has_requeue_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Say whether this person may requeue; on a message's page, whether it has failed."""
+        return self._may(request, object_id, Status.FAILED)
+
+    def has_cancel_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Say whether this person may cancel; on a message's page, whether it is queued."""
+        return self._may(request, object_id, Status.QUEUED)
+
+    def _may(self, request: HttpRequest, object_id: Any, status: Status) -> bool:
+        if not request.user.has_perm("messaging.change_outboundmessage"):
+            return False
+        if object_id is None:
+            return True
+        return self.get_queryset(request).filter(pk=object_id, status=status).exists()
+
+    @admin.action(description="Requeue selected", permissions=["requeue"])
     def requeue_selected(
         self, request: HttpRequest, queryset: QuerySet[OutboundMessage]
     ) -> HttpResponse | None:
         """Give failed messages fresh attempts."""
         return self._confirm(request, queryset, "requeue_selected", operations.requeue)
 
-    @admin.action(description="Cancel selected", permissions=["operate"])
+    @admin.action(description="Cancel selected", permissions=["cancel"])
     def cancel_selected(
         self, request: HttpRequest, queryset: QuerySet[OutboundMessage]
     ) -> HttpResponse | None:
         """Withdraw queued messages."""
         return self._confirm(request, queryset, "cancel_selected", operations.cancel)
 
-    @action(description="Requeue", permissions=["operate"], url_path="requeue")
+    @action(description="Requeue", permissions=["requeue"], url_path="requeue")
     def requeue_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Give this message fresh attempts."""
         return self._confirm_one(request, object_id, "requeue_selected", operations.requeue)
 
-    @action(description="Cancel", permissions=["operate"], url_path="cancel")
+    @action(description="Cancel", permissions=["cancel"], url_path="cancel")
     def cancel_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Withdraw this message."""
         return self._confirm_one(request, object_id, "cancel_selected", operations.cancel)

@@ -209,6 +209,7 @@ class OutboundAttempt(models.Model):
 
     class Meta:
         db_table = "outbound_attempt"
+        verbose_name = "attempt"
         constraints = [
             models.UniqueConstraint(
                 fields=["message", "attempt_number"], name="attempt_number_once"
@@ -223,7 +224,7 @@ class OutboundAttempt(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"attempt {self.attempt_number} of {self.message_id}"
+        return f"attempt {self.attempt_number}"
 
     def has_receipt(self, status: str) -> bool:
         """Say whether a status of this name has come for this attempt."""

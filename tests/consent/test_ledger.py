@@ -128,9 +128,7 @@ def test_the_number_of_statements_does_not_grow(org, django_assert_num_queries):
     for count in (1, 50):
         people = [ContactFactory(org=org) for _ in range(count)]
         with django_assert_num_queries(1):
-            ledger.check(
-                [Ask(p.pk, "WHATSAPP", "transactional") for p in people], timezone.now()
-            )
+            ledger.check([Ask(p.pk, "WHATSAPP", "transactional") for p in people], timezone.now())
         with django_assert_num_queries(9 if connection.vendor == "postgresql" else 8):
             ledger.grant(org, [entry(person) for person in people])
 

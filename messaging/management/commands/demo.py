@@ -104,16 +104,22 @@ def _run(console: Console, options: Mapping[str, Any]) -> bool:
                 "listening on",
             )
         )
-        access = _seed(environment)
-        screen.introduce(console, base_url, access)
-        client = Client(base_url, access["api_key"])
-        progress = client.send_all(secrets.token_hex(4))
-        _watch(console, client, progress)
-        as_expected = all(item.as_expected for item in progress)
+        stack.callback(_ignore_further_signals)
+        progress = _show(console, base_url, _seed(environment))
         if not options["exit"]:
             console.print("Serving until Ctrl-C.")
             _stay(service)
-        return as_expected
+        return all(item.as_expected for item in progress)
+
+
+def _show(console: Console, base_url: str, access: dict[str, str]) -> list[Progress]:
+    """Send the messages and follow them until they have settled."""
+    screen.introduce(console, base_url, access)
+    client = Client(base_url, access["api_key"])
+    progress = client.send_all(secrets.token_hex(4))
+    _watch(console, client, progress)
+    console.print()
+    return progress
 
 
 def _seed(environment: Mapping[str, str]) -> dict[str, str]:
@@ -153,6 +159,12 @@ def _stay(service: Program) -> None:
         pause.wait(1.0)
     message = "The service has stopped by itself; see its log."
     raise StartError(message)
+
+
+def _ignore_further_signals() -> None:
+    """Let a second Ctrl-C not interrupt the stopping of what was started."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _interrupt(_signal: int, _frame: FrameType | None) -> None:

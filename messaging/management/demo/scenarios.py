@@ -35,7 +35,7 @@ SCENARIOS = (
     Scenario(f"{BLOCK}34", "statuses before the answer", DELIVERED, read=True),
     Scenario(f"{BLOCK}35", "each status twice", DELIVERED, read=True),
     Scenario(f"{BLOCK}36", "statuses out of order", DELIVERED, read=True),
-    Scenario(f"{BLOCK}31", "answer lost, proved by its statuses", DELIVERED, read=True),
+    Scenario(f"{BLOCK}31", "answer lost, proved by statuses", DELIVERED, read=True),
     Scenario(f"{BLOCK}10", "fails once, retried", DELIVERED, read=True),
     Scenario(f"{BLOCK}11", "fails twice, retried", DELIVERED, read=True),
     Scenario(f"{BLOCK}12", "fails every time, to the DLQ", FAILED, code="131016"),
@@ -45,7 +45,7 @@ SCENARIOS = (
     Scenario(f"{BLOCK}61", "consent revoked", REFUSED, code="consent_required"),
     Scenario(
         f"{BLOCK}50",
-        "marketing without that consent",
+        "marketing, not consented to",
         REFUSED,
         code="consent_required",
         marketing=True,

@@ -9,7 +9,6 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
-from consent.phones import mask
 from messaging.management.demo.client import Progress
 
 _COLOURS = {
@@ -26,15 +25,16 @@ _COLOURS = {
 def table(progress: Sequence[Progress]) -> Table:
     """Return the table of all messages as they stand."""
     settled = sum(item.has_settled for item in progress)
-    view = Table(title=f"{settled} of {len(progress)} messages settled", expand=False)
-    for heading in ("#", "To", "What it shows", "Status", "Attempts", "Code", ""):
-        view.add_column(heading)
+    # Fits the 80 columns of a plain terminal.
+    title = f"{settled} of {len(progress)} messages settled"
+    view = Table(title=title, expand=False, box=None, pad_edge=False)
+    for heading in ("To", "What it shows", "Status", "Tries", "Code", ""):
+        view.add_column(heading, no_wrap=True)
     for item in progress:
         colour = _COLOURS.get(item.status, "white")
         word = "READ" if item.is_read and item.status == "DELIVERED" else item.status
         view.add_row(
-            str(item.number),
-            mask(item.scenario.to),
+            f"…{item.scenario.to[-4:]}",
             item.scenario.shows,
             f"[{colour}]{word}[/]",
             str(item.state.get("attempt_count", "")),
@@ -47,7 +47,7 @@ def table(progress: Sequence[Progress]) -> Table:
 def _verdict(item: Progress) -> str:
     if not item.has_settled:
         return "…"
-    return "[green]as expected[/]" if item.as_expected else "[red]NOT AS EXPECTED[/]"
+    return "[green]✓[/]" if item.as_expected else "[red]✗ not as expected[/]"
 
 
 def introduce(console: Console, base_url: str, access: dict[str, str]) -> None:

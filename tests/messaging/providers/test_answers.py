@@ -22,7 +22,9 @@ def classify(status: int, body: object, headers: dict[str, str] | None = None, *
 
 
 def error(code: int, **fields: object) -> dict[str, object]:
-    return {"error": {"message": f"(#{code}) Error", "type": "OAuthException", "code": code, **fields}}
+    return {
+        "error": {"message": f"(#{code}) Error", "type": "OAuthException", "code": code, **fields}
+    }
 
 
 def test_an_accepted_message_has_its_wamid():
@@ -32,7 +34,14 @@ def test_an_accepted_message_has_its_wamid():
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>ok</html>", {}, {"messages": []}, {"messages": [{"id": ""}]}, {"messages": [{"id": "w" * 256}]}],
+    [
+        b"",
+        b"<html>ok</html>",
+        {},
+        {"messages": []},
+        {"messages": [{"id": ""}]},
+        {"messages": [{"id": "w" * 256}]},
+    ],
 )
 def test_success_without_a_readable_id_is_unknown(body):
     assert classify(200, body).outcome == Outcome.UNKNOWN

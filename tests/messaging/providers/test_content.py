@@ -112,9 +112,7 @@ GOOD = [
                 "type": "header",
                 "parameters": [{"type": "image", "image": {"id": "1234567890"}}],
             },
-            button(
-                sub_type="quick_reply", parameters=[{"type": "payload", "payload": "OPT_OUT"}]
-            ),
+            button(sub_type="quick_reply", parameters=[{"type": "payload", "payload": "OPT_OUT"}]),
             button(sub_type="copy_code", parameters=[{"type": "coupon_code", "coupon_code": "A"}]),
             button(sub_type="flow", parameters=[{"type": "action", "action": {"flow_token": "t"}}]),
         ),
@@ -263,7 +261,11 @@ def test_the_form_of_a_bsuid(text, valid):
 
 
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=20),
     lambda inner: (
         st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4)
     ),
