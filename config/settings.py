@@ -14,10 +14,8 @@ from typing import Any
 
 import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
-from django.templatetags.static import static
-from django.urls import reverse_lazy
 
-from config import env, local_secrets, logs, schedule
+from config import console, env, local_secrets, logs, schedule
 
 django_stubs_ext.monkeypatch()
 
@@ -259,13 +257,23 @@ SPECTACULAR_SETTINGS = {
         "Errors are RFC 9457 problem details with a stable `code`."
     ),
     "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
     "SERVE_AUTHENTICATION": [],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {},
+    "ENUM_NAME_OVERRIDES": {
+        "MessageStatus": "messaging.states.Status",
+        "ConsentStatus": "consent.models.Decision",
+        "ConsentSource": "consent.models.Source",
+        "Channel": "consent.models.Channel",
+    },
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "config.openapi.add_webhook",
+    ],
 }
 # Largest REST request body, bytes; beyond it the answer is 413.
 OUTBOUND_API_MAX_BODY_BYTES = env.whole("OUTBOUND_API_MAX_BODY_BYTES", 256 * 1024, at_least=1024)
@@ -318,106 +326,7 @@ if OUTBOUND_LEASE_SECONDS < OUTBOUND_CONNECT_TIMEOUT_SECONDS + OUTBOUND_READ_TIM
 
 # --- Console --------------------------------------------------------------------------
 
-UNFOLD = {
-    "SITE_TITLE": "Outbound",
-    "SITE_HEADER": "Outbound",
-    "SITE_SYMBOL": "send",
-    "SITE_FAVICONS": [
-        {
-            "rel": "icon",
-            "type": "image/svg+xml",
-            "href": lambda _request: static("outbound/favicon.svg"),
-        }
-    ],
-    "SHOW_HISTORY": False,
-    "SIDEBAR": {
-        "show_search": True,
-        "show_all_applications": False,
-        "navigation": [
-            {
-                "title": "Messages",
-                "items": [
-                    {
-                        "title": "All messages",
-                        "icon": "chat",
-                        "link": reverse_lazy("admin:messaging_outboundmessage_changelist"),
-                    },
-                    {
-                        "title": "Dead letter queue",
-                        "icon": "inbox",
-                        "link": reverse_lazy("admin:messaging_deadletter_changelist"),
-                        "badge": "messaging.admin.badges.dead_letters",
-                    },
-                    {
-                        "title": "Holds",
-                        "icon": "pause_circle",
-                        "link": reverse_lazy("admin:ratelimit_hold_changelist"),
-                    },
-                    {
-                        "title": "Webhook deliveries",
-                        "icon": "webhook",
-                        "link": reverse_lazy("admin:messaging_webhookdelivery_changelist"),
-                    },
-                ],
-            },
-            {
-                "title": "People",
-                "items": [
-                    {
-                        "title": "Contacts",
-                        "icon": "contacts",
-                        "link": reverse_lazy("admin:consent_contact_changelist"),
-                    },
-                    {
-                        "title": "Consents",
-                        "icon": "verified_user",
-                        "link": reverse_lazy("admin:consent_consent_changelist"),
-                    },
-                ],
-            },
-            {
-                "title": "Set-up",
-                "items": [
-                    {
-                        "title": "Organisations",
-                        "icon": "apartment",
-                        "link": reverse_lazy("admin:orgs_organization_changelist"),
-                    },
-                    {
-                        "title": "API keys",
-                        "icon": "key",
-                        "link": reverse_lazy("admin:orgs_apikey_changelist"),
-                    },
-                    {
-                        "title": "Phone numbers",
-                        "icon": "call",
-                        "link": reverse_lazy("admin:messaging_phonenumber_changelist"),
-                    },
-                    {
-                        "title": "WhatsApp accounts",
-                        "icon": "storefront",
-                        "link": reverse_lazy("admin:messaging_businessaccount_changelist"),
-                    },
-                    {
-                        "title": "Meta apps",
-                        "icon": "apps",
-                        "link": reverse_lazy("admin:messaging_metaapp_changelist"),
-                    },
-                    {
-                        "title": "Schedules",
-                        "icon": "schedule",
-                        "link": reverse_lazy("admin:django_celery_beat_periodictask_changelist"),
-                    },
-                    {
-                        "title": "Audit trail",
-                        "icon": "history",
-                        "link": reverse_lazy("admin:orgs_auditevent_changelist"),
-                    },
-                ],
-            },
-        ],
-    },
-}
+UNFOLD = console.UNFOLD
 
 # --- Logging --------------------------------------------------------------------------
 

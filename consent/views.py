@@ -62,6 +62,7 @@ def consents_of(request: Request) -> QuerySet[Consent]:
 class ConsentList(generics.ListAPIView[Consent]):
     """All consents of the organisation, and the door for new decisions."""
 
+    queryset = Consent.objects.none()  # for the schema; get_queryset decides
     serializer_class = ConsentSerializer
     pagination_class = NewestConsentFirst
     filterset_class = ConsentFilter
@@ -103,6 +104,7 @@ class ConsentList(generics.ListAPIView[Consent]):
 class ConsentDetail(generics.RetrieveAPIView[Consent]):
     """One consent with its history."""
 
+    queryset = Consent.objects.none()  # for the schema; get_queryset decides
     serializer_class = ConsentDetailSerializer
     permission_classes = [CanRead]
 

@@ -11,7 +11,7 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     """A bearer token."""
 
     target_class = "orgs.auth.ApiKeyAuthentication"
-    name = "API key"
+    name = "ApiKey"
 
     def get_security_definition(self, _auto_schema: Any) -> dict[str, Any]:
         """Return the security scheme."""

@@ -84,7 +84,7 @@ class Poster:
         try:
             await loop.create_connection(
                 lambda: _Line(url, self._ready, self._answered, self._lost),
-                parts.hostname,
+                parts.hostname or "",
                 port,
                 ssl=True if secure else None,
             )

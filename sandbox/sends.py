@@ -117,13 +117,8 @@ def _plan_statuses(world: World, send: Send, behaviour: Behaviour, latency: floa
     if not behaviour.early:
         delays = [latency + delay for delay in delays]
     if behaviour.one_post:
-        gathered: list[dict[str, Any]] = []
-        statuses.schedule(send, behaviour, delays, gathered.append)
-        # All are gathered at one moment; they go right after it.
-        _later(
-            delays[min(len(behaviour.statuses), len(delays)) - 1] + 0.01,
-            lambda: world.post(gathered),
-        )
+        changes = [statuses.status(send, word, behaviour) for word in behaviour.statuses]
+        _later(delays[-1], lambda: world.post(changes))
         return
     statuses.schedule(send, behaviour, delays, world.post_change)
 

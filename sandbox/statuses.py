@@ -39,14 +39,14 @@ def schedule(send: Send, behaviour: Behaviour, delays: Sequence[float], post: Po
     words = behaviour.statuses
     if not words:
         return
-    if behaviour.one_post:
-        at = delays[min(len(words), len(delays)) - 1]
-        loop.call_later(at, lambda: [post(status(send, word, behaviour)) for word in words])
-        return
     for place, word in enumerate(words):
         wait = EARLY_SECONDS * place if behaviour.early else _wait(place, delays)
         for _ in range(2 if behaviour.duplicate else 1):
-            loop.call_later(wait, lambda word=word: post(status(send, word, behaviour)))
+            loop.call_later(wait, _post_status, post, send, word, behaviour)
+
+
+def _post_status(post: Post, send: Send, word: str, behaviour: Behaviour) -> None:
+    post(status(send, word, behaviour))
 
 
 def _wait(place: int, delays: Sequence[float]) -> float:

@@ -42,6 +42,14 @@ def _check_envelope(body: dict[str, Any]) -> ErrorAnswer | None:
         return ErrorAnswer(100, details="The parameter messaging_product is required.")
     if body.get("recipient_type", "individual") not in {"individual", "group"}:
         return ErrorAnswer(100, details="Param recipient_type must be individual or group.")
+    callback = body.get("biz_opaque_callback_data", "")
+    if not isinstance(callback, str) or len(callback) > LONGEST_CALLBACK:
+        details = f"Param biz_opaque_callback_data must be at most {LONGEST_CALLBACK} characters."
+        return ErrorAnswer(100, details=details)
+    return _check_recipient(body)
+
+
+def _check_recipient(body: dict[str, Any]) -> ErrorAnswer | None:
     to, recipient = body.get("to"), body.get("recipient")
     if not to and not recipient:
         return ErrorAnswer(131008, details="The parameter to is required.")
@@ -49,10 +57,6 @@ def _check_envelope(body: dict[str, Any]) -> ErrorAnswer | None:
         return ErrorAnswer(131009, details="Param to is not a valid phone number.")
     if not to and not (isinstance(recipient, str) and _BSUID.fullmatch(recipient)):
         return ErrorAnswer(131009, details="Param recipient is not a valid user id.")
-    callback = body.get("biz_opaque_callback_data", "")
-    if not isinstance(callback, str) or len(callback) > LONGEST_CALLBACK:
-        details = f"Param biz_opaque_callback_data must be at most {LONGEST_CALLBACK} characters."
-        return ErrorAnswer(100, details=details)
     return None
 
 
@@ -63,7 +67,10 @@ def _check_type(body: dict[str, Any]) -> ErrorAnswer | None:
     present = TYPES & set(body)
     if present != {kind}:
         return ErrorAnswer(131008, details=f"Exactly the parameter {kind} is required.")
-    content = body[kind]
+    return _check_content(kind, body[kind])
+
+
+def _check_content(kind: str, content: Any) -> ErrorAnswer | None:
     if kind == "contacts":
         return _check_contacts(content)
     if not isinstance(content, dict):
@@ -128,11 +135,15 @@ def _check_interactive(content: dict[str, Any]) -> ErrorAnswer | None:
     action = content.get("action")
     if not isinstance(action, dict):
         return ErrorAnswer(131008, details="The parameter interactive['action'] is required.")
-    if content["type"] == "button":
+    return _check_action(content["type"], action)
+
+
+def _check_action(kind: str, action: dict[str, Any]) -> ErrorAnswer | None:
+    if kind == "button":
         buttons = action.get("buttons")
         if not isinstance(buttons, list) or not 1 <= len(buttons) <= 3:
             return ErrorAnswer(131009, details="Between 1 and 3 buttons are allowed.")
-    if content["type"] == "list":
+    if kind == "list":
         sections = action.get("sections")
         if not isinstance(sections, list) or not sections:
             return ErrorAnswer(131009, details="A list needs sections.")

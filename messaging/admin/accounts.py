@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminPasswordInput
+from unfold.widgets import UnfoldAdminPasswordWidget
 
 from messaging.models import BusinessAccount, MetaApp, PhoneNumber
 from orgs import audit
@@ -26,7 +26,7 @@ class _SecretForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form t
                 continue
             optional = self.instance.pk is not None or name.startswith("previous")
             self.fields[name] = forms.CharField(
-                widget=UnfoldAdminPasswordInput(attrs={"autocomplete": "new-password"}),
+                widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
                 required=not optional,
                 help_text="Leave empty to keep the present one." if optional else "",
             )

@@ -219,7 +219,7 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
             return False
         if object_id is None:
             return True
-        return self.get_queryset(request).filter(pk=object_id, status=status).exists()
+        return bool(self.get_queryset(request).filter(pk=object_id, status=status).exists())
 
     @admin.action(description="Requeue selected", permissions=["requeue"])
     def requeue_selected(

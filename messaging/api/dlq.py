@@ -22,6 +22,7 @@ from orgs.auth import CanRead
 class DeadLetterList(generics.ListAPIView[OutboundMessage]):
     """The organisation's failed messages."""
 
+    queryset = OutboundMessage.objects.none()  # for the schema; get_queryset decides
     serializer_class = MessageSerializer
     pagination_class = NewestFirst
     filterset_class = MessageFilter

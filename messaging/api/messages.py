@@ -38,6 +38,7 @@ def messages_of(request: Request) -> MessageQuerySet:
 class MessageList(generics.ListAPIView[OutboundMessage]):
     """All messages of the organisation, and the door for new ones."""
 
+    queryset = OutboundMessage.objects.none()  # for the schema; get_queryset decides
     serializer_class = MessageSerializer
     pagination_class = NewestFirst
     filterset_class = MessageFilter
@@ -80,6 +81,7 @@ class MessageList(generics.ListAPIView[OutboundMessage]):
 class MessageDetail(generics.RetrieveAPIView[OutboundMessage]):
     """One message with its attempts and timeline."""
 
+    queryset = OutboundMessage.objects.none()  # for the schema; get_queryset decides
     serializer_class = MessageDetailSerializer
     permission_classes = [CanRead]
 

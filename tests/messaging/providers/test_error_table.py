@@ -137,5 +137,5 @@ class TestOverrides:
         ],
     )
     def test_a_wrong_change_is_named(self, overrides):
-        with pytest.raises(ValueError, match="1|object"):
+        with pytest.raises(ValueError, match=r"1|object"):
             DEFAULT_TABLE.with_overrides(overrides)

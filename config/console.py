@@ -1,0 +1,67 @@
+"""How the console looks: name, icon and sidebar."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+
+def _entry(title: str, icon: str, page: str, **extra: str) -> dict[str, Any]:
+    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{page}_changelist"), **extra}
+
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "Outbound",
+    "SITE_HEADER": "Outbound",
+    "SITE_SYMBOL": "send",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda _request: static("outbound/favicon.svg"),
+        }
+    ],
+    "SHOW_HISTORY": False,
+    "SIDEBAR": {
+        "show_search": True,
+        "show_all_applications": False,
+        "navigation": [
+            {
+                "title": "Messages",
+                "items": [
+                    _entry("All messages", "chat", "messaging_outboundmessage"),
+                    _entry(
+                        "Dead letter queue",
+                        "inbox",
+                        "messaging_deadletter",
+                        badge="messaging.admin.badges.dead_letters",
+                    ),
+                    _entry("Holds", "pause_circle", "ratelimit_hold"),
+                    _entry("Webhook deliveries", "webhook", "messaging_webhookdelivery"),
+                ],
+            },
+            {
+                "title": "People",
+                "items": [
+                    _entry("Contacts", "contacts", "consent_contact"),
+                    _entry("Consents", "verified_user", "consent_consent"),
+                ],
+            },
+            {
+                "title": "Set-up",
+                "items": [
+                    _entry("Organisations", "apartment", "orgs_organization"),
+                    _entry("API keys", "key", "orgs_apikey"),
+                    _entry("Phone numbers", "call", "messaging_phonenumber"),
+                    _entry("WhatsApp accounts", "storefront", "messaging_businessaccount"),
+                    _entry("Meta apps", "apps", "messaging_metaapp"),
+                    _entry("Schedules", "schedule", "django_celery_beat_periodictask"),
+                    _entry("Staff", "group", "auth_user"),
+                    _entry("Audit trail", "history", "orgs_auditevent"),
+                ],
+            },
+        ],
+    },
+}

@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import pytest
+from django.core.management import call_command
+from drf_spectacular.generators import SchemaGenerator
+
+pytestmark = pytest.mark.core
+
+
+@pytest.fixture(scope="module")
+def schema():
+    return SchemaGenerator().get_schema(request=None, public=True)
+
+
+def test_the_schema_has_no_errors_or_warnings(capsys):
+    call_command("spectacular", "--validate", "--fail-on-warn")
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("path", "method"),
+    [
+        ("/api/v1/outbound-messages", "post"),
+        ("/api/v1/outbound-messages", "get"),
+        ("/api/v1/outbound-messages/{id}", "get"),
+        ("/api/v1/outbound-messages/{id}/cancel", "post"),
+        ("/api/v1/outbound-messages/{id}/retry", "post"),
+        ("/api/v1/outbound-messages/dlq", "get"),
+        ("/api/v1/outbound-messages/dlq/report", "get"),
+        ("/api/v1/consents", "post"),
+        ("/api/v1/consents/{id}/revoke", "post"),
+        ("/api/v1/webhooks/whatsapp/inbound", "post"),
+        ("/api/v1/webhooks/whatsapp/inbound", "get"),
+    ],
+)
+def test_every_endpoint_is_documented(schema, path, method):
+    assert method in schema["paths"][path]
+
+
+def test_the_message_body_shows_every_type(schema):
+    post = schema["paths"]["/api/v1/outbound-messages"]["post"]
+    body = post["requestBody"]["content"]["application/json"]["schema"]
+    assert {"template", "text", "image", "interactive", "reaction"} <= set(body["properties"])
+    assert "422" in post["responses"]

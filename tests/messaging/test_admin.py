@@ -1,0 +1,272 @@
+"""The console: what staff see, find and do, through Django's test client."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from messaging.models import BusinessAccount, MessageEvent, MetaApp, OutboundMessage
+from messaging.states import Status
+from orgs import keys
+from orgs.models import ApiKey, AuditEvent
+from ratelimit import holds
+from ratelimit.holds import HoldRequest
+from ratelimit.models import Hold
+from tests.factories.consent import ConsentFactory
+from tests.factories.messaging import AttemptFactory, MessageFactory
+
+pytestmark = [pytest.mark.django_db, pytest.mark.core]
+
+MESSAGES = reverse("admin:messaging_outboundmessage_changelist")
+DEAD = reverse("admin:messaging_deadletter_changelist")
+
+
+@pytest.fixture
+def staff(client: Client) -> User:
+    user = User.objects.create_superuser("ada", password="x")
+    client.force_login(user)
+    return user
+
+
+@pytest.fixture
+def failed(number) -> OutboundMessage:
+    message = MessageFactory(
+        phone_number=number,
+        status=Status.FAILED,
+        error_code="131026",
+        attempt_count=5,
+        contact__phone="+12025550123",
+    )
+    AttemptFactory(message=message, provider_message_id="wamid.abc")
+    return message
+
+
+def act(client: Client, url: str, name: str, *messages: OutboundMessage, **fields: str):
+    chosen = {"action": name, ACTION_CHECKBOX_NAME: [str(m.pk) for m in messages]}
+    return client.post(url, {**chosen, **fields}, follow=True)
+
+
+PAGES = [
+    "messaging_outboundmessage",
+    "messaging_deadletter",
+    "messaging_webhookdelivery",
+    "messaging_phonenumber",
+    "messaging_businessaccount",
+    "messaging_metaapp",
+    "ratelimit_hold",
+    "consent_contact",
+    "consent_consent",
+    "orgs_organization",
+    "orgs_apikey",
+    "orgs_auditevent",
+    "auth_user",
+    "auth_group",
+    "django_celery_beat_periodictask",
+    "django_celery_beat_intervalschedule",
+]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_list_opens_and_searches(client, staff, failed, page):
+    ConsentFactory(contact=failed.contact)
+    url = reverse(f"admin:{page}_changelist")
+    assert client.get(url).status_code == 200
+    assert client.get(url, {"q": "something"}).status_code == 200
+
+
+@pytest.mark.parametrize("page", [MESSAGES, DEAD, reverse("admin:consent_contact_changelist")])
+def test_no_list_shows_a_whole_phone_number(client, staff, failed, page):
+    html = client.get(page).content.decode()
+    assert "+1202•••0123" in html
+    assert "2025550123" not in html
+
+
+def test_the_message_page_shows_attempts_timeline_and_advice(client, staff, failed):
+    MessageEvent.objects.create(
+        message=failed,
+        org=failed.org,
+        at=timezone.now(),
+        recorded_at=timezone.now(),
+        kind="failed",
+        cause="receipt",
+    )
+    url = reverse("admin:messaging_outboundmessage_change", args=[failed.pk])
+    html = client.get(url).content.decode()
+    assert "They may have no WhatsApp" in html
+    assert "Status from the provider" in html
+    assert "2025550123" not in html
+
+
+@pytest.mark.parametrize(
+    "term", ["{pk}", "wamid.abc", "+12025550123", "+1 202 555 0123", "order 7"]
+)
+def test_a_message_is_found_by_what_staff_have_at_hand(client, staff, failed, number, term):
+    OutboundMessage.objects.filter(pk=failed.pk).update(reference="order 7")
+    MessageFactory(phone_number=number)
+    answer = client.get(MESSAGES, {"q": term.format(pk=failed.pk)})
+    assert [row.pk for row in answer.context["cl"].result_list] == [failed.pk]
+
+
+def test_a_part_of_a_phone_number_finds_nothing(client, staff, failed):
+    answer = client.get(MESSAGES, {"q": "+1202"})
+    assert list(answer.context["cl"].result_list) == []
+
+
+def test_the_dead_letter_queue_lists_failed_messages_only(client, staff, failed, number):
+    MessageFactory(phone_number=number)
+    answer = client.get(DEAD)
+    assert [row.pk for row in answer.context["cl"].result_list] == [failed.pk]
+
+
+class TestRequeue:
+    def test_it_asks_for_a_reason_first(self, client, staff, failed):
+        page = act(client, DEAD, "requeue_selected", failed)
+        assert "Reason (kept in the audit trail)" in page.content.decode()
+        failed.refresh_from_db()
+        assert failed.status == Status.FAILED
+
+    def test_without_a_reason_nothing_happens(self, client, staff, failed):
+        page = act(client, DEAD, "requeue_selected", failed, confirmed="yes", reason=" ")
+        assert "Say why" in page.content.decode()
+        failed.refresh_from_db()
+        assert failed.status == Status.FAILED
+
+    def test_it_requeues_and_leaves_an_audit_row(self, client, staff, failed):
+        page = act(client, DEAD, "requeue_selected", failed, confirmed="yes", reason="fixed")
+        assert "1 message(s) requeued." in page.content.decode()
+        failed.refresh_from_db()
+        assert (failed.status, failed.max_attempts) == (Status.QUEUED, 10)
+        audit = AuditEvent.objects.get(action="message.requeued")
+        assert (audit.actor, audit.reason) == (f"user:{staff.pk}", "fixed")
+        assert MessageEvent.objects.get(message=failed).actor == f"user:{staff.pk}"
+
+    def test_twice_requeues_once(self, client, staff, failed):
+        for _ in range(2):
+            act(client, MESSAGES, "requeue_selected", failed, confirmed="yes", reason="x")
+        assert AuditEvent.objects.filter(action="message.requeued").count() == 1
+
+    def test_the_message_page_has_its_own_button(self, client, staff, failed):
+        url = reverse("admin:messaging_outboundmessage_requeue_one", args=[failed.pk])
+        page = reverse("admin:messaging_outboundmessage_change", args=[failed.pk])
+        assert url in client.get(page).content.decode()
+        client.post(url, {"confirmed": "yes", "reason": "one"})
+        failed.refresh_from_db()
+        assert failed.status == Status.QUEUED
+        assert url not in client.get(page).content.decode()
+
+    def test_the_button_alone_changes_nothing(self, client, staff, failed):
+        url = reverse("admin:messaging_outboundmessage_requeue_one", args=[failed.pk])
+        client.get(url, {"confirmed": "yes", "reason": "x"})
+        failed.refresh_from_db()
+        assert failed.status == Status.FAILED
+
+    def test_who_may_only_look_cannot_act(self, client, failed):
+        viewer = User.objects.create_user("vic", password="x", is_staff=True)
+        viewer.user_permissions.add(Permission.objects.get(codename="view_outboundmessage"))
+        client.force_login(viewer)
+        assert client.get(DEAD).status_code == 200
+        act(client, MESSAGES, "requeue_selected", failed, confirmed="yes", reason="x")
+        url = reverse("admin:messaging_outboundmessage_requeue_one", args=[failed.pk])
+        assert client.post(url, {"confirmed": "yes", "reason": "x"}).status_code == 403
+        failed.refresh_from_db()
+        assert failed.status == Status.FAILED
+
+
+def test_cancel_withdraws_queued_messages_only(client, staff, failed, number):
+    queued = MessageFactory(phone_number=number)
+    page = act(
+        client, MESSAGES, "cancel_selected", queued, failed, confirmed="yes", reason="wrong list"
+    )
+    assert "1 message(s) cancelled. 1 left as they were." in page.content.decode()
+    queued.refresh_from_db()
+    assert (queued.status, queued.error_code) == (Status.CANCELLED, "CANCELLED_BY_STAFF")
+
+
+def test_messages_cannot_be_edited_or_deleted_by_hand(client, staff, failed):
+    page = reverse("admin:messaging_outboundmessage_change", args=[failed.pk])
+    client.post(page, {"status": "DELIVERED"})
+    failed.refresh_from_db()
+    assert failed.status == Status.FAILED
+    delete = reverse("admin:messaging_outboundmessage_delete", args=[failed.pk])
+    assert client.post(delete, {"post": "yes"}).status_code == 403
+
+
+def test_a_hold_is_lifted_and_audited(client, staff, number):
+    now = timezone.now()
+    until = now + timedelta(hours=1)
+    holds.place([HoldRequest("number", number.phone_number_id, "throttle", until)], now)
+    hold = Hold.objects.get()
+    url = reverse("admin:ratelimit_hold_changelist")
+    client.post(url, {"action": "lift_selected", ACTION_CHECKBOX_NAME: [hold.pk]})
+    assert not Hold.objects.exists()
+    assert AuditEvent.objects.get().action == "hold.lifted"
+
+
+class TestSecrets:
+    def test_a_key_is_shown_once_when_it_is_issued(self, client, staff, org):
+        url = reverse("admin:orgs_apikey_add")
+        page = client.post(url, {"org": org.pk, "name": "shop", "scopes": ["send"]}, follow=True)
+        key = ApiKey.objects.get()
+        secret = next(
+            str(m).rpartition(" ")[2] for m in page.context["messages"] if "ob_" in str(m)
+        )
+        assert keys.find(secret) == key
+        again = client.get(reverse("admin:orgs_apikey_changelist")).content.decode()
+        assert secret not in again
+        assert key.secret_hash not in again
+
+    def test_a_key_is_revoked(self, client, staff, org):
+        key, secret = keys.issue(org, name="k", scopes=["send"], actor="user:1")
+        url = reverse("admin:orgs_apikey_changelist")
+        client.post(url, {"action": "revoke_selected", ACTION_CHECKBOX_NAME: [key.pk]})
+        assert keys.find(secret) is None
+
+    def test_stored_secrets_are_never_shown_and_kept_when_left_empty(self, client, staff, number):
+        app = number.account.app
+        url = reverse("admin:messaging_metaapp_change", args=[app.pk])
+        assert app.app_secret not in client.get(url).content.decode()
+        client.post(url, {"app_id": app.app_id, "name": "Renamed", "shared": "on"})
+        fresh = MetaApp.objects.get(pk=app.pk)
+        assert (fresh.name, fresh.app_secret) == ("Renamed", app.app_secret)
+
+    def test_a_new_token_is_taken_and_audited_without_its_value(self, client, staff, number):
+        account = number.account
+        url = reverse("admin:messaging_businessaccount_change", args=[account.pk])
+        client.post(
+            url,
+            {
+                "org": account.org_id,
+                "app": account.app_id,
+                "waba_id": account.waba_id,
+                "access_token": "fresh-token",
+            },
+        )
+        assert BusinessAccount.objects.get(pk=account.pk).access_token == "fresh-token"
+        audit = AuditEvent.objects.get(action="businessaccount.changed")
+        assert "fresh-token" not in str(audit.after)
+        assert "access_token" in audit.after["fields"]
+
+
+def test_consents_are_revoked_with_an_audit_row(client, staff, failed):
+    consent = ConsentFactory(contact=failed.contact)
+    url = reverse("admin:consent_consent_changelist")
+    client.post(url, {"action": "revoke_selected", ACTION_CHECKBOX_NAME: [consent.pk]})
+    consent.refresh_from_db()
+    assert (consent.status, consent.source) == ("REVOKED", "console")
+    assert AuditEvent.objects.get().action == "consent.revoked"
+
+
+def test_the_console_wants_a_login(client):
+    assert client.get(MESSAGES).status_code == 302
+
+
+def test_logging_in_leads_to_the_console(client):
+    User.objects.create_superuser("ada", password="secret")
+    answer = client.post(reverse("admin:login"), {"username": "ada", "password": "secret"})
+    assert answer.headers["Location"] == reverse("admin:index")
