@@ -38,7 +38,7 @@ class Receiver:
         """Return the next statuses of a message, whatever else arrives."""
         found: list[dict[str, Any]] = []
         while len(found) < count:
-            _headers, body = self.next(wamid)
+            _headers, body = self.next()
             for change in orjson.loads(body)["entry"][0]["changes"]:
                 found += [s for s in change["value"].get("statuses", []) if s["id"] == wamid]
         return found
