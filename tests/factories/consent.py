@@ -16,7 +16,7 @@ class ContactFactory(factory.django.DjangoModelFactory):
         model = Contact
 
     org = factory.SubFactory(OrganizationFactory)
-    phone = factory.Sequence(lambda n: f"+1202555{n % 10_000:04}")
+    phone = factory.Sequence(lambda n: f"+1303555{n % 10_000:04}")
 
 
 class ConsentFactory(factory.django.DjangoModelFactory):
