@@ -110,6 +110,7 @@ def configuration(*, level: str, as_text: bool) -> dict[str, Any]:
             "django.request": {"level": "ERROR"},
             "django.server": {"level": "ERROR"},
             "celery": {"level": "WARNING"},
+            "kombu": {"level": "ERROR"},
             "urllib3": {"level": "ERROR"},
         },
     }

@@ -6,7 +6,7 @@ import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from messaging import states
 from messaging.models import MessageEvent, OutboundMessage
@@ -14,6 +14,8 @@ from messaging.states import Cause, Status
 from orgs import database
 
 logger = logging.getLogger(__name__)
+
+ONE_SECOND = timedelta(seconds=1)  # the resolution of Meta's event times
 
 # What a change may write; every row of a batch writes all of them, in one statement.
 _WRITTEN = (
@@ -190,6 +192,9 @@ def _keep_facts(row: OutboundMessage, change: Change) -> bool:
     row.sent_at = _earlier(
         row.sent_at, change.accepted_at, change.sent_at, change.delivered_at, change.read_at
     )
+    row.sent_at = _refined(row.sent_at, row.accepted_at)
+    row.delivered_at = _refined(row.delivered_at, row.accepted_at)
+    row.read_at = _refined(row.read_at, row.accepted_at)
     return _fact_values(row) != before
 
 
@@ -206,6 +211,17 @@ def _fact_values(row: OutboundMessage) -> tuple[object, ...]:
 
 def _earlier(*times: datetime | None) -> datetime | None:
     return min((time for time in times if time is not None), default=None)
+
+
+def _refined(time: datetime | None, accepted_at: datetime | None) -> datetime | None:
+    """Return the time, but not the cut-off second before the moment of acceptance.
+
+    Meta's times are whole seconds: a delivery in the second of the acceptance would seem to lie
+    before it.
+    """
+    if time is None or accepted_at is None:
+        return time
+    return accepted_at if timedelta(0) < accepted_at - time < ONE_SECOND else time
 
 
 def _values(row: OutboundMessage) -> Mapping[str, object]:

@@ -80,6 +80,31 @@ def test_times_only_move_to_the_earlier_one():
     assert message.delivered_at == message.sent_at == early
 
 
+@pytest.mark.parametrize("answer_first", [True, False])
+def test_metas_whole_seconds_do_not_lie_before_the_acceptance(answer_first):
+    message = MessageFactory(status=Status.SENDING)
+    accepted = timezone.now().replace(microsecond=440_000)
+    delivered = accepted.replace(microsecond=0)
+    changes = [
+        Change(message.pk, Cause.RESULT, accepted, Status.SENT, accepted_at=accepted),
+        Change(message.pk, Cause.RECEIPT, delivered, Status.DELIVERED, delivered_at=delivered),
+    ]
+    for change in changes if answer_first else reversed(changes):
+        apply(change)
+    message.refresh_from_db()
+    assert message.sent_at == message.delivered_at == accepted
+
+
+def test_a_delivery_well_before_the_answer_keeps_its_time():
+    message = MessageFactory(status=Status.SENDING)
+    accepted = timezone.now()
+    early = accepted - timedelta(seconds=3)
+    apply(Change(message.pk, Cause.RECEIPT, early, Status.DELIVERED, delivered_at=early))
+    apply(Change(message.pk, Cause.RESULT, accepted, Status.SENT, accepted_at=accepted))
+    message.refresh_from_db()
+    assert message.delivered_at == message.sent_at == early
+
+
 def test_each_message_of_a_batch_gets_its_own_values():
     now = timezone.now()
     messages = [MessageFactory(status=Status.SENDING) for _ in range(3)]
