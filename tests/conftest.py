@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from django.conf import settings
-from django.db import connection
 from rest_framework.test import APIClient
 
 from messaging import channels
@@ -57,13 +56,6 @@ def client_of() -> Callable[..., APIClient]:
 @pytest.fixture
 def api(org: Organization, client_of: Callable[..., APIClient]) -> APIClient:
     return client_of(org)
-
-
-@pytest.fixture
-def locks(transactional_db: None) -> Iterator[None]:
-    """Real transactions, for tests with several connections."""
-    yield
-    connection.close()
 
 
 @pytest.fixture
