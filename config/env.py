@@ -53,6 +53,15 @@ def flag(name: str, *, default: bool) -> bool:
     return word in _TRUE
 
 
+def choice(name: str, default: str, *, among: Sequence[str]) -> str:
+    """Return one of the given words."""
+    value = text(name, default)
+    if value not in among:
+        message = f"{name} must be one of: {', '.join(among)}."
+        raise ImproperlyConfigured(message)
+    return value
+
+
 def whole(name: str, default: int, *, at_least: int = 0, at_most: int = 2**31 - 1) -> int:
     """Return a whole number inside the bounds."""
     value = raw(name)

@@ -311,8 +311,15 @@ OUTBOUND_CONNECT_TIMEOUT_SECONDS = env.seconds(
 OUTBOUND_READ_TIMEOUT_SECONDS = env.seconds("OUTBOUND_READ_TIMEOUT_SECONDS", 30.0, at_least=0.1)
 # How long a lost answer waits for a status before the policy decides, from the lease's end.
 OUTBOUND_UNKNOWN_WINDOW_SECONDS = env.seconds("OUTBOUND_UNKNOWN_WINDOW_SECONDS", 300.0)
-# Calls in flight at once, and messages per claim.
-OUTBOUND_SEND_CONCURRENCY = env.whole("OUTBOUND_SEND_CONCURRENCY", 32, at_least=1, at_most=1000)
+# What makes the calls: libcurl in one thread, or requests in one thread per call.
+OUTBOUND_TRANSPORT = env.choice("OUTBOUND_TRANSPORT", "curl", among=["curl", "requests"])
+# Calls in flight at once in one worker process.
+OUTBOUND_SEND_CONCURRENCY = env.whole(
+    "OUTBOUND_SEND_CONCURRENCY",
+    1000 if OUTBOUND_TRANSPORT == "curl" else 200,
+    at_least=1,
+    at_most=5000,
+)
 # Each worker process looks for work this often even when the broker is down, seconds.
 OUTBOUND_TICK_SECONDS = env.seconds("OUTBOUND_TICK_SECONDS", 1.0, at_least=0.05)
 OUTBOUND_RESCUE_SECONDS = env.seconds("OUTBOUND_RESCUE_SECONDS", 15.0, at_least=0.05)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from messaging.models import OutboundAttempt, OutboundMessage
+from messaging.models import OutboundAttempt
 from messaging.outcomes import CHARGED
 from messaging.providers.base import Outcome, Receipt, Result
 from orgs import database
@@ -19,16 +19,13 @@ STATUSES = ("sent", "failed", "delivered", "read", "played")
 Key = tuple[uuid.UUID, int]  # message id, attempt number
 
 
-def start(messages: Sequence[OutboundMessage], claim_id: uuid.UUID, now: datetime) -> None:
+def start(keys: Sequence[Key], claim_id: uuid.UUID, now: datetime) -> None:
     """Write a STARTED row for each message just claimed."""
     OutboundAttempt.objects.bulk_create(
         OutboundAttempt(
-            message_id=message.pk,
-            attempt_number=message.last_attempt_number,
-            claim_id=claim_id,
-            started_at=now,
+            message_id=message_id, attempt_number=number, claim_id=claim_id, started_at=now
         )
-        for message in messages
+        for message_id, number in keys
     )
 
 

@@ -13,9 +13,8 @@ from messaging.providers.base import Provider
 from messaging.providers.whatsapp.errors import DEFAULT_TABLE, ErrorTable
 
 
-@cache
 def provider(channel: str) -> Provider:
-    """Return the channel's provider, made once per process.
+    """Make the channel's provider, with connections of its own.
 
     Raises KeyError for a channel that has none.
     """
@@ -26,6 +25,7 @@ def provider(channel: str) -> Provider:
             base_url=settings.WHATSAPP_CLOUD_API_BASE_URL,
             version=settings.WHATSAPP_GRAPH_VERSION,
             table=error_table(),
+            transport=settings.OUTBOUND_TRANSPORT,
             concurrency=settings.OUTBOUND_SEND_CONCURRENCY,
             connect_timeout=settings.OUTBOUND_CONNECT_TIMEOUT_SECONDS,
             read_timeout=settings.OUTBOUND_READ_TIMEOUT_SECONDS,

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import random
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
+import orjson
 from django.conf import settings
-from django.db import transaction
-from django.db.models import Exists, F, OuterRef
+from django.db import connection, transaction
+from django.db.models import F
 
 from consent import ledger
-from messaging import attempts, holding, transitions, windows
+from messaging import attempts, holding, lanes, transitions, windows
+from messaging.lanes import Turn
 from messaging.models import OutboundMessage, PhoneNumber
 from messaging.models.messages import CONSENT_REVOKED, EXPIRED, OUTSIDE_SERVICE_WINDOW
 from messaging.providers.base import steady_seconds
@@ -23,74 +25,144 @@ from orgs import database
 from ratelimit import holds
 
 
+@dataclass(slots=True)
+class Claimed:
+    """What sending needs of one message; far cheaper to make than a model instance."""
+
+    pk: uuid.UUID
+    org_id: int
+    phone_number_id: int
+    contact_id: int
+    to_recipient: str = field(repr=False)
+    channel: str
+    kind: str
+    payload: Any = field(repr=False)
+    reply_to: str
+    purpose: str
+    expires_at: datetime
+    last_attempt_number: int
+    phone_number: PhoneNumber = field(init=False)
+    claim_id: uuid.UUID = field(init=False)
+
+    @property
+    def to_is_bsuid(self) -> bool:
+        """Say whether the recipient is a business-scoped user id instead of a phone."""
+        return not self.to_recipient.startswith("+")
+
+
+_COLUMNS = (
+    "id",
+    "org_id",
+    "phone_number_id",
+    "contact_id",
+    "to_recipient",
+    "channel",
+    "kind",
+    "payload",
+    "reply_to",
+    "purpose",
+    "expires_at",
+    "last_attempt_number",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A batch of messages this process alone may send until the lease runs out."""
 
-    claim_id: uuid.UUID
-    messages: Sequence[OutboundMessage]  # with phone_number, its account and app loaded
+    messages: Sequence[Claimed]
+    more: bool  # whether some lane may have more
     deadline: float  # providers.base.steady_seconds() after which no call may start
 
 
-def claim_due(limit: int) -> Claim | None:
-    """Claim up to ``limit`` due messages of numbers that may send; None when there are none.
+def claim_due(
+    free: int, *, capacity: int | None = None, busy: Mapping[int, int] | None = None
+) -> Claim | None:
+    """Claim up to ``free`` due messages of numbers that may send; None when there are none.
 
-    Rows another worker holds are passed over. Consent, expiry and window are asked after the
-    rows are locked, by statements of their own, so that what was committed before is seen.
+    ``capacity`` and ``busy`` (calls in flight by number's pk) bound each number's share. Rows
+    another worker holds are passed over. Consent, expiry and window are asked after the rows
+    are locked, by statements of their own, so that what was committed before is seen.
     """
     begun = steady_seconds()
     with transaction.atomic():
         now = database.now()
-        numbers = _eligible_numbers(now)
-        rows = _lock_due(numbers, limit, now)
-        if not rows:
+        due = lanes.due(now)
+        if not due:
             return None
+        held = holds.active(now)
+        numbers = {
+            pk: number
+            for pk, number in lanes.eligible(due).items()
+            if not held.keys() & holding.scopes(number)
+        }
+        open_lanes = [lane for lane in due if lane.number_id in numbers]
+        turns = lanes.take_turns(
+            open_lanes, free=free, capacity=capacity or 2 * free, busy=busy or {}
+        )
+        rows = _lock_due(turns, now)
         refusals = _refusals(rows, now)
         _refuse(refusals, now)
         refused = {change.message_id for change in refusals}
         going = [row for row in rows if row.pk not in refused]
         claim_id = uuid.uuid4()
         _take(going, claim_id, now)
+    if not rows:
+        return None
+    for row in going:
+        row.phone_number, row.claim_id = numbers[row.phone_number_id], claim_id
     # A call that starts later could outlive the lease with its connect and read time-outs.
     margin = settings.OUTBOUND_CONNECT_TIMEOUT_SECONDS + settings.OUTBOUND_READ_TIMEOUT_SECONDS
     deadline = begun + settings.OUTBOUND_LEASE_SECONDS - margin
-    for row in going:
-        row.phone_number = numbers[row.phone_number_id]
-    return Claim(claim_id, going, deadline)
+    more = len(turns) < len(open_lanes) or len(rows) >= sum(turn.most for turn in turns)
+    return Claim(going, more, deadline)
 
 
-def _eligible_numbers(now: datetime) -> dict[int, PhoneNumber]:
-    """Return the active numbers with due work and no hold on them or above them."""
-    due = OutboundMessage.objects.due(now).filter(phone_number=OuterRef("pk"))
-    numbers = PhoneNumber.objects.filter(
-        Exists(due), is_active=True, org__is_active=True
-    ).select_related("account__app", "org")
-    held = holds.active(now)
-    return {number.pk: number for number in numbers if not held.keys() & holding.scopes(number)}
-
-
-def _lock_due(
-    numbers: Mapping[int, PhoneNumber], limit: int, now: datetime
-) -> list[OutboundMessage]:
-    """Lock due rows, number by number; with several numbers none takes more than half."""
-    turns = list(numbers)
-    random.shuffle(turns)
-    share = limit if len(turns) == 1 else max(1, limit // 2)
-    rows: list[OutboundMessage] = []
-    for number in turns:
-        wanted = min(share, limit - len(rows))
-        if wanted <= 0:
-            break
-        rows += (
-            OutboundMessage.objects.select_for_update(skip_locked=True, of=("self",))
-            .due(now)
-            .filter(phone_number=number)
-            .order_by("priority", "due_at", "id")[:wanted]
+def _lock_due(turns: Sequence[Turn], now: datetime) -> list[Claimed]:
+    """Lock what each lane may give, the longest due first, by one statement."""
+    if not turns:
+        return []
+    if connection.vendor != "postgresql":
+        # Its transaction is the only writer: there is nothing to lock and nobody to pass over.
+        return [
+            Claimed(*row)
+            for turn in turns
+            for row in OutboundMessage.objects.due(now)
+            .filter(phone_number_id=turn.lane.number_id, priority=turn.lane.priority)
+            .order_by("due_at", "id")
+            .values_list(*_COLUMNS)[: turn.most]
+        ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _LOCK_DUE,
+            {
+                "now": now,
+                "numbers": [turn.lane.number_id for turn in turns],
+                "priorities": [turn.lane.priority for turn in turns],
+                "most": [turn.most for turn in turns],
+            },
         )
+        rows = [Claimed(*row) for row in cursor.fetchall()]
+    for row in rows:
+        row.payload = orjson.loads(row.payload)
     return rows
 
 
-def _refusals(rows: Sequence[OutboundMessage], now: datetime) -> list[Change]:
+_LOCK_DUE = f"""
+SELECT message.* FROM unnest(
+    %(numbers)s::bigint[], %(priorities)s::smallint[], %(most)s::int[]
+) AS lane (number_id, priority, most)
+CROSS JOIN LATERAL (
+    SELECT {", ".join(_COLUMNS).replace("payload", "payload::text")} FROM outbound_message
+    WHERE status = 'QUEUED' AND phone_number_id = lane.number_id
+        AND priority = lane.priority AND due_at <= %(now)s
+    ORDER BY due_at, id LIMIT lane.most
+    FOR UPDATE SKIP LOCKED
+) AS message
+"""  # noqa: S608 - built from constants
+
+
+def _refusals(rows: Sequence[Claimed], now: datetime) -> list[Change]:
     """Return the changes for the messages that must not go any more."""
     answers = ledger.check([_ask(row) for row in rows], now)
     closed = windows.closed([row for row in rows if windows.needs_window(row.kind)], now)
@@ -127,11 +199,11 @@ def _refuse(changes: Sequence[Change], now: datetime) -> None:
         transitions.apply(rows, changes, now=now)
 
 
-def _ask(row: OutboundMessage) -> ledger.Ask:
+def _ask(row: Claimed) -> ledger.Ask:
     return ledger.Ask(row.contact_id, row.channel, row.purpose)
 
 
-def _take(rows: Sequence[OutboundMessage], claim_id: uuid.UUID, now: datetime) -> None:
+def _take(rows: Sequence[Claimed], claim_id: uuid.UUID, now: datetime) -> None:
     """Move the locked rows to SENDING: the one move made outside transitions.apply.
 
     It selects and moves in one step, by the table: QUEUED → SENDING.
@@ -148,13 +220,12 @@ def _take(rows: Sequence[OutboundMessage], claim_id: uuid.UUID, now: datetime) -
         updated_at=now,
     )
     for row in rows:
-        row.status, row.claim_id, row.lease_expires_at = Status.SENDING, claim_id, lease
         row.last_attempt_number += 1
-    attempts.start(rows, claim_id, now)
+    attempts.start([(row.pk, row.last_attempt_number) for row in rows], claim_id, now)
     transitions.record_events(_claimed(rows, now), now=now)
 
 
-def _claimed(rows: Iterable[OutboundMessage], now: datetime) -> list[Applied]:
+def _claimed(rows: Iterable[Claimed], now: datetime) -> list[Applied]:
     return [
         Applied(
             Change(

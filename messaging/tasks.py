@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from messaging import dispatch, expiry, receipts, rescue
+from messaging import expiry, receipts, rescue, wake
 from messaging.draining import drain
 
 
 @shared_task(name="messaging.send_due")
 def send_due() -> None:
-    """Send what is due, batch by batch."""
-    drain(dispatch.send_due)
+    """Make this process's dispatcher look for due messages now."""
+    wake.ring()
 
 
 @shared_task(name="messaging.apply_receipts")

@@ -5,18 +5,18 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 from celery import bootsteps
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from messaging import dispatch, draining, receipts, rescue
+from messaging import draining, receipts, rescue, wake
+from messaging.dispatcher import Dispatcher
 
 logger = logging.getLogger(__name__)
 
-# Two, so that one call that hangs until its time-out does not hold up everybody else.
-DISPATCHERS = 2
 # How long a stop waits for the calls in flight, seconds: connect + read time-outs and the record.
 STOP_SECONDS = 45.0
 
@@ -25,29 +25,45 @@ class Ticker:
     """Threads that look for work once in a while, whether or not anybody called."""
 
     def __init__(self) -> None:
-        tick = settings.OUTBOUND_TICK_SECONDS
         jobs: list[tuple[str, Callable[[], int], float]] = [
-            *[(f"dispatch-{n}", dispatch.send_due, tick) for n in range(DISPATCHERS)],
-            ("receipts", receipts.apply_pending, tick),
+            ("receipts", receipts.apply_pending, settings.OUTBOUND_TICK_SECONDS),
             ("rescue", rescue.rescue_overdue, settings.OUTBOUND_RESCUE_SECONDS),
         ]
+        self._dispatcher = Dispatcher()
         self._threads = [
-            threading.Thread(target=_run, args=(job, every), name=name, daemon=True)
-            for name, job, every in jobs
+            threading.Thread(target=self._dispatch, name="dispatcher", daemon=True),
+            *[
+                threading.Thread(target=_run, args=(job, every), name=name, daemon=True)
+                for name, job, every in jobs
+            ],
         ]
 
     def start(self) -> None:
         """Start looking."""
         draining.stopping.clear()
+        wake.listen(self._dispatcher.look)
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
         """Claim nothing more and wait for the calls in flight."""
         draining.stopping.set()
+        self._dispatcher.stop()
+        end = monotonic() + STOP_SECONDS
         for thread in self._threads:
             if thread.is_alive():
-                thread.join(STOP_SECONDS)
+                thread.join(max(0.0, end - monotonic()))
+
+    def _dispatch(self) -> None:
+        """Run the dispatcher; whatever breaks it, it begins again."""
+        while True:
+            try:
+                self._dispatcher.run()
+            except Exception:
+                logger.exception("The dispatcher broke down; it begins again")
+                draining.stopping.wait(settings.OUTBOUND_TICK_SECONDS)
+            else:
+                return
 
 
 def _run(job: Callable[[], int], every: float) -> None:

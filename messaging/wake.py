@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from time import monotonic
 
 from celery import current_app
@@ -21,9 +22,21 @@ QUIET_SECONDS = 5.0
 # A hint that follows another closer than this adds nothing, seconds.
 DEBOUNCE_SECONDS = 0.05
 
+_listeners: list[Callable[[], None]] = []
 _lock = threading.Lock()
 _next_allowed: dict[str, float] = {}
 _quiet_until = 0.0
+
+
+def listen(look: Callable[[], None]) -> None:
+    """Have ``look`` called when a hint reaches this process."""
+    _listeners[:] = [look]
+
+
+def ring() -> None:
+    """Pass a hint on to whoever listens in this process."""
+    for look in _listeners:
+        look()
 
 
 def on_commit(task: str) -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from django.db import transaction
 
 from consent import contacts
 from consent.contacts import Recipient
-from messaging.models import OutboundMessage, PhoneNumber, ServiceWindow
+from messaging.models import PhoneNumber, ServiceWindow
 from messaging.providers.base import Inbound
 from messaging.providers.whatsapp.content import TEMPLATE
 from orgs import database
@@ -43,7 +44,13 @@ def open_pairs(pairs: Iterable[Pair], at: datetime) -> set[Pair]:
     return wanted & set(found)
 
 
-def closed(rows: Sequence[OutboundMessage], at: datetime) -> set[uuid.UUID]:
+class _OfPair(Protocol):
+    pk: uuid.UUID
+    phone_number_id: int
+    contact_id: int
+
+
+def closed(rows: Sequence[_OfPair], at: datetime) -> set[uuid.UUID]:
     """Return the messages whose window has closed."""
     still_open = open_pairs([(row.phone_number_id, row.contact_id) for row in rows], at)
     return {row.pk for row in rows if (row.phone_number_id, row.contact_id) not in still_open}

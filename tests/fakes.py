@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 
 from messaging.providers.base import Outcome, Outgoing, Result
 
@@ -23,11 +24,26 @@ class ScriptedProvider:
     def __init__(self) -> None:
         self.script: Script = accepted
         self.sent: list[Outgoing] = []
+        self._answered: SimpleQueue[Result | None] = SimpleQueue()  # None: woken
 
-    def send(self, batch: Sequence[Outgoing]) -> Iterator[Sequence[Result]]:
+    @property
+    def in_flight(self) -> int:
+        return self._answered.qsize()
+
+    def start(self, batch: Sequence[Outgoing]) -> None:
         self.sent += batch
         for outgoing in batch:
-            yield [self.script(outgoing)]
+            self._answered.put(self.script(outgoing))
+
+    def finished(self, wait: float) -> list[Result]:
+        try:
+            first = self._answered.get(timeout=wait)
+        except Empty:
+            return []
+        return [] if first is None else [first]
+
+    def wake(self) -> None:
+        self._answered.put(None)
 
     def close(self) -> None:
         return None

@@ -1,7 +1,8 @@
 """Private PostgreSQL and Redis servers on free ports, stopped and removed when done.
 
-As a program, `python -m tests.services [--no-redis] -- COMMAND …` runs a command with
-DATABASE_URL and REDIS_URL set. `TEST_DATABASE_URL` and `TEST_REDIS_URL` name servers to use
+As a program, `python -m tests.services [--no-redis] [--durable] -- COMMAND …` runs a command
+with DATABASE_URL and REDIS_URL set; `--durable` makes PostgreSQL as safe and as slow as in
+production, for benchmarks. `TEST_DATABASE_URL` and `TEST_REDIS_URL` name servers to use
 instead; `TEST_SERVERS=wheel` ignores what is installed on the machine.
 """
 
@@ -36,16 +37,25 @@ from tests.server_process import (
 )
 from tests.server_programs import Program, find_postgres, find_redis
 
+# Tests throw their data away.
+_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+_DURABLE = {
+    "shared_buffers": "512MB",
+    "max_wal_size": "4GB",
+}
+_COUNTING = {"shared_preload_libraries": "pg_stat_statements"}  # where it is installed
+
 PORT_TRIES = 3
 REDIS_DATABASES = 16
 DATABASE = "outbound"
 
 
 @contextmanager
-def postgres(*, private: bool = False) -> Iterator[Server]:
+def postgres(*, private: bool = False, durable: bool = False) -> Iterator[Server]:
     """Yield a PostgreSQL server whose `url` names an empty database.
 
     `private` asks for one that may be stopped and restarted, whatever TEST_DATABASE_URL says.
+    A `durable` one keeps what it has committed and counts its statements.
     """
     given = os.environ.get("TEST_DATABASE_URL")
     if given and not private:
@@ -56,7 +66,9 @@ def postgres(*, private: bool = False) -> Iterator[Server]:
         program = find_postgres(account, scratch)
         password = secrets.token_urlsafe(18)
         _create_cluster(program, scratch, account, password)
-        server = _started(lambda port: _postgres_on(port, program, scratch, account, password))
+        server = _started(
+            lambda port: _postgres_on(port, program, scratch, account, password, durable=durable)
+        )
         stack.callback(server.stop)
         _create_database(server.url)
         yield server
@@ -128,16 +140,15 @@ def _locale(program: Program) -> list[str]:
 
 
 def _postgres_on(
-    port: int, program: Program, folder: Path, account: Account, password: str
+    port: int, program: Program, folder: Path, account: Account, password: str, *, durable: bool
 ) -> Server:
     settings = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
         "max_connections": "200",
-        "fsync": "off",
-        "synchronous_commit": "off",
-        "full_page_writes": "off",
         "timezone": "UTC",
+        **(_DURABLE if durable else _FAST),
+        **(_COUNTING if durable and _can_count(program) else {}),
     }
     options = [f"--{name}={value}" for name, value in settings.items()]
     return Server(
@@ -149,6 +160,10 @@ def _postgres_on(
         stop_signal=signal.SIGINT,  # PostgreSQL's fast shutdown: does not wait for clients
         probe=_postgres_answers,
     )
+
+
+def _can_count(program: Program) -> bool:
+    return any(program.path.parent.rglob("pg_stat_statements.so"))
 
 
 def _redis_on(port: int, program: Program, folder: Path, password: str) -> Server:
@@ -223,6 +238,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run a command beside private servers and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.services", description=__doc__)
     parser.add_argument("--no-redis", action="store_true", help="start PostgreSQL only")
+    parser.add_argument("--durable", action="store_true", help="PostgreSQL as in production")
     parser.add_argument("command", nargs="+", metavar="COMMAND", help="what to run, after --")
     options = parser.parse_args(arguments)
     for signum in (signal.SIGTERM, signal.SIGHUP):
@@ -230,7 +246,7 @@ def main(arguments: Sequence[str]) -> int:
     environment = dict(os.environ)
     try:
         with ExitStack() as stack:
-            servers = {"DATABASE_URL": stack.enter_context(postgres())}
+            servers = {"DATABASE_URL": stack.enter_context(postgres(durable=options.durable))}
             if not options.no_redis:
                 servers["REDIS_URL"] = stack.enter_context(redis())
             environment.update({name: server.url for name, server in servers.items()})

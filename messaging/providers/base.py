@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -143,12 +143,28 @@ Event = Receipt | Inbound | Unhandled
 
 
 class Provider(Protocol):
-    """A way to send; never raises for a single message."""
+    """A way to send, many calls at once; never raises for a single message.
 
-    def send(self, batch: Sequence[Outgoing]) -> Iterator[Sequence[Result]]:
-        """Send all, yielding results in groups as they arrive; each key exactly once."""
+    One thread owns it; only ``wake`` may be called by others.
+    """
+
+    @property
+    def in_flight(self) -> int:
+        """Return how many messages were started whose result was not given back."""
+        ...
+
+    def start(self, batch: Sequence[Outgoing]) -> None:
+        """Begin a call for each, without waiting."""
+        ...
+
+    def finished(self, wait: float) -> list[Result]:
+        """Return what has come in, each key once, waiting up to ``wait`` seconds for the first."""
+        ...
+
+    def wake(self) -> None:
+        """Make a waiting ``finished`` return at once."""
         ...
 
     def close(self) -> None:
-        """Let go of connections and threads."""
+        """Let go of connections and threads; calls in flight are given up."""
         ...

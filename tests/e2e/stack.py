@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,10 @@ QUICK = {
     "CELERY_QUEUE": "e2e",
     "WEB_WORKERS": "1",
 }
-SANDBOX = [
-    *(sys.executable, "-m", "sandbox", "--port", "0", "--latency-ms", "20"),
+QUICK_SANDBOX = (
+    *("--latency-ms", "20"),
     *("--status-delays-ms", "50,150,250", "--slow-seconds", "4"),
-]
+)
 
 
 def free_port() -> int:
@@ -96,11 +96,21 @@ class Process:
 class Stack:
     """A running installation with one organisation, its number and an API key."""
 
-    def __init__(self, folder: Path, *, embedded: bool, broker_url: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        embedded: bool,
+        settings: Mapping[str, str] = QUICK,
+        sandbox: Sequence[str] = QUICK_SANDBOX,
+        start: Sequence[str] = ("embedded", "web", "worker", "beat"),
+    ) -> None:
+        """``start`` names the processes to begin with; others wait for `start()`."""
         self.folder, self.embedded = folder, embedded
+        self._settings, self._sandbox, self._begin_with = settings, sandbox, start
         self._exits = ExitStack()
         self.base_url = f"http://127.0.0.1:{free_port()}"
-        self.env = self._environment(broker_url)
+        self.env = self._environment()
         self.processes: dict[str, Process] = {}
 
     def __enter__(self) -> Stack:
@@ -222,12 +232,14 @@ class Stack:
         for name, command in self._commands().items():
             process = Process(command, self.env, self.folder / f"{name}.log")
             self.processes[name] = process
-            self.start(name)
+            if name in self._begin_with:
+                self.start(name)
         webhook = f"{self.base_url}/api/v1/webhooks/whatsapp/inbound"
         self.sandbox("POST", "config", json={"webhook_url": webhook, "app_secret": APP_SECRET})
 
     def _start_sandbox(self) -> str:
-        process = Process(SANDBOX, self.env, self.folder / "sandbox.log")
+        command = [sys.executable, "-m", "sandbox", "--port", "0", *self._sandbox]
+        process = Process(command, self.env, self.folder / "sandbox.log")
         self.processes["sandbox"] = process
         process.start()
         line = wait_until(
@@ -273,13 +285,13 @@ class Stack:
             "beat": [*celery, "beat", "--max-interval", "1", "--pidfile", ""],
         }
 
-    def _environment(self, broker_url: str) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         secrets_of_meta = {
             "WHATSAPP_ACCESS_TOKEN": "e2e-token",
             "WHATSAPP_APP_SECRET": APP_SECRET,
             "WHATSAPP_VERIFY_TOKEN": VERIFY_TOKEN,
         }
-        env = {**os.environ, **QUICK, **secrets_of_meta}
+        env = {**os.environ, **secrets_of_meta, **self._settings}
         # A process of its own, not a test: no plug-in of ours may act in it.
         env.pop("OUTBOUND_TESTING", None)
         env["OUTBOUND_VAR_DIR"] = str(self.folder / "var")
@@ -289,8 +301,6 @@ class Stack:
             return env
         env["STATIC_ROOT"] = str(self.folder / "static")
         env["DATABASE_URL"] = self._database(env["DATABASE_URL"])
-        if broker_url:
-            env["CELERY_BROKER_URL"] = broker_url
         return env
 
     def _database(self, url: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings
 
-from tests.e2e.stack import Stack, wait_until
+from tests.e2e.stack import QUICK, Stack, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.core]
 
@@ -55,6 +55,6 @@ def test_a_stop_lets_the_calls_in_flight_finish(stack: Stack, worker):
 
 @pytest.mark.skipif(settings.OUTBOUND_EMBEDDED, reason="the embedded broker lives in the process")
 def test_sending_goes_on_without_a_broker(tmp_path: Path):
-    nowhere = "redis://127.0.0.1:1/0"
-    with Stack(tmp_path, embedded=False, broker_url=nowhere) as stack:
+    no_broker = {**QUICK, "CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
+    with Stack(tmp_path, embedded=False, settings=no_broker) as stack:
         stack.wait_status(stack.queue("+12025553200"), "DELIVERED", 30)

@@ -13,11 +13,12 @@ from django.utils import timezone
 
 from consent import ledger
 from consent.models import Source
-from messaging import claims, dispatch, intake, operations, rescue
+from messaging import channels, claims, intake, operations, rescue
 from messaging.api import bodies
 from messaging.models import MessageEvent, OutboundAttempt, OutboundMessage
 from messaging.operations import Instruction
 from messaging.states import Cause, Status
+from tests.drive import send_due
 from tests.factories.consent import ConsentFactory, ContactFactory
 from tests.factories.messaging import MessageFactory, PhoneNumberFactory
 from tests.fakes import ScriptedProvider
@@ -56,19 +57,26 @@ def due(count: int, **fields: object) -> list[OutboundMessage]:
 
 def test_workers_share_the_queue_and_send_nothing_twice(monkeypatch, settings):
     settings.OUTBOUND_SEND_CONCURRENCY = 7
-    provider = ScriptedProvider()
-    monkeypatch.setattr(dispatch.channels, "provider", lambda _channel: provider)
+    providers: list[ScriptedProvider] = []
+
+    def provider(_channel: str) -> ScriptedProvider:
+        providers.append(ScriptedProvider())
+        return providers[-1]
+
+    monkeypatch.setattr(channels, "provider", provider)
     messages = due(60)
 
     def work(_place: int) -> int:
         taken = 0
-        while count := dispatch.send_due():
+        while count := send_due():
             taken += count
         return taken
 
     given = at_once(4, work)
     assert sum(given) == 60
-    assert set(Counter(outgoing.key for outgoing in provider.sent).values()) == {1}
+    assert set(Counter(sent.key for provider in providers for sent in provider.sent).values()) == {
+        1
+    }
     assert OutboundMessage.objects.filter(status=Status.SENT).count() == len(messages)
     assert OutboundAttempt.objects.count() == 60
 

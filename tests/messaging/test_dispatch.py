@@ -9,13 +9,14 @@ from django.utils import timezone
 
 from consent import ledger
 from consent.models import Decision, Source
-from messaging import dispatch
+from messaging import claims, dispatch
 from messaging.models import MessageEvent, OutboundAttempt
 from messaging.providers.base import ErrorRule, Outcome, Result, Scope
 from messaging.providers.whatsapp import callback
 from messaging.states import Status
 from ratelimit import holds
 from ratelimit.models import Hold
+from tests.drive import send_due
 from tests.factories.consent import ConsentFactory
 from tests.factories.messaging import MessageFactory, PhoneNumberFactory
 from tests.fakes import ScriptedProvider, accepted
@@ -31,7 +32,7 @@ def consented(**fields: object):
 
 def test_a_due_message_is_sent_and_its_attempt_kept(provider: ScriptedProvider):
     message = consented()
-    assert dispatch.send_due() == 1
+    assert send_due() == 1
     message.refresh_from_db()
     attempt = OutboundAttempt.objects.get(message=message)
     assert message.status == Status.SENT
@@ -44,7 +45,7 @@ def test_a_due_message_is_sent_and_its_attempt_kept(provider: ScriptedProvider):
 
 def test_the_call_carries_our_own_id(provider: ScriptedProvider):
     message = consented()
-    dispatch.send_due()
+    send_due()
     (outgoing,) = provider.sent
     data = callback.decode(outgoing.callback_data)
     assert (data.instance, data.message_id, data.attempt) == ("outbound", message.pk.hex, 1)
@@ -52,7 +53,7 @@ def test_the_call_carries_our_own_id(provider: ScriptedProvider):
 
 def test_a_message_due_later_is_left_alone(provider: ScriptedProvider):
     consented(due_at=timezone.now() + timedelta(minutes=1))
-    assert dispatch.send_due() == 0
+    assert send_due() == 0
     assert provider.sent == []
 
 
@@ -61,8 +62,8 @@ def test_high_priority_goes_before_bulk(provider: ScriptedProvider, settings):
     number = PhoneNumberFactory()
     bulk = consented(phone_number=number, priority=30)
     high = consented(phone_number=number, priority=10)
-    dispatch.send_due()
-    dispatch.send_due()
+    send_due()
+    send_due()
     assert [outgoing.key for outgoing in provider.sent] == [str(high.pk), str(bulk.pk)]
 
 
@@ -72,7 +73,7 @@ def test_one_number_takes_at_most_half_while_another_is_due(provider, settings):
     for _ in range(10):
         consented(phone_number=busy)
     lone = consented(phone_number=quiet)
-    dispatch.send_due()
+    send_due()
     assert str(lone.pk) in {outgoing.key for outgoing in provider.sent}
 
 
@@ -82,7 +83,7 @@ def test_a_revoked_consent_stops_a_queued_message(provider: ScriptedProvider):
         message.contact_id, "WHATSAPP", "transactional", Source.API, "key:x", timezone.now()
     )
     ledger.revoke(message.org, [entry])
-    assert dispatch.send_due() == 0
+    assert send_due() == 0
     message.refresh_from_db()
     assert (message.status, message.error_code) == (Status.CANCELLED, "CONSENT_REVOKED")
     assert provider.sent == []
@@ -92,13 +93,13 @@ def test_a_revoked_consent_stops_a_queued_message(provider: ScriptedProvider):
 def test_without_granted_consent_nothing_goes(provider: ScriptedProvider, decision):
     message = MessageFactory()
     ConsentFactory(contact=message.contact, status=decision)
-    dispatch.send_due()
+    send_due()
     assert provider.sent == []
 
 
 def test_an_expired_message_is_cancelled_and_never_sent(provider: ScriptedProvider):
     message = consented(expires_at=timezone.now() - timedelta(seconds=1))
-    dispatch.send_due()
+    send_due()
     message.refresh_from_db()
     assert (message.status, message.error_code) == (Status.CANCELLED, "EXPIRED")
     assert provider.sent == []
@@ -106,7 +107,7 @@ def test_an_expired_message_is_cancelled_and_never_sent(provider: ScriptedProvid
 
 def test_a_free_form_message_whose_window_has_closed_fails_by_rule(provider: ScriptedProvider):
     message = consented(kind="text", payload={"body": "hi"})
-    dispatch.send_due()
+    send_due()
     message.refresh_from_db()
     assert (message.status, message.error_code) == (Status.FAILED, "OUTSIDE_SERVICE_WINDOW")
 
@@ -115,7 +116,7 @@ def test_a_failing_call_is_retried_until_the_attempts_are_used_up(provider, sett
     settings.OUTBOUND_RETRY_SCHEDULE_SECONDS = [0, 0, 0, 0, 0]
     provider.answer(Outcome.RETRY, error_code="131016", error_message="Service unavailable")
     message = consented()
-    while dispatch.send_due():
+    while send_due():
         pass
     message.refresh_from_db()
     assert (message.status, message.error_code) == (Status.FAILED, "131016")
@@ -126,8 +127,8 @@ def test_a_throttled_number_waits_and_is_charged_nothing(provider: ScriptedProvi
     rule = ErrorRule("130429", Outcome.THROTTLED, Scope.NUMBER, "t", "a", wait_seconds=30)
     provider.answer(Outcome.THROTTLED, error_code="130429", rule=rule)
     message = consented()
-    dispatch.send_due()
-    assert dispatch.send_due() == 0
+    send_due()
+    assert send_due() == 0
     message.refresh_from_db()
     hold = Hold.objects.get()
     assert (message.status, message.attempt_count) == (Status.QUEUED, 0)
@@ -138,10 +139,10 @@ def test_lifting_a_hold_frees_its_messages_at_once(provider: ScriptedProvider):
     rule = ErrorRule("190", Outcome.THROTTLED, Scope.ACCOUNT, "t", "a", stop="credentials")
     provider.answer(Outcome.THROTTLED, error_code="190", rule=rule)
     message = consented()
-    dispatch.send_due()
+    send_due()
     holds.lift(Hold.objects.all(), actor="user:1", reason="token renewed")
     provider.script = accepted
-    dispatch.send_due()
+    send_due()
     message.refresh_from_db()
     assert message.status == Status.SENT
 
@@ -151,14 +152,14 @@ def test_a_hold_of_one_number_does_not_touch_another(provider: ScriptedProvider)
     now = timezone.now()
     key = held.phone_number.phone_number_id
     holds.place([holds.HoldRequest("number", key, "throttle", now + timedelta(minutes=5))], now)
-    dispatch.send_due()
+    send_due()
     assert [outgoing.key for outgoing in provider.sent] == [str(free.pk)]
 
 
 def test_a_lost_answer_keeps_the_message_in_sending(provider: ScriptedProvider):
     provider.answer(Outcome.UNKNOWN, error_code="TIMEOUT")
     message = consented()
-    dispatch.send_due()
+    send_due()
     message.refresh_from_db()
     assert (message.status, message.attempt_count) == (Status.SENDING, 1)
     assert message.lease_expires_at > timezone.now() + timedelta(seconds=300)
@@ -174,7 +175,7 @@ def test_one_poisonous_message_does_not_stop_the_batch(provider: ScriptedProvide
         return accepted(outgoing)
 
     provider.script = script
-    dispatch.send_due()
+    send_due()
     bad.refresh_from_db()
     good.refresh_from_db()
     assert (bad.status, bad.error_code, good.status) == (Status.FAILED, "PAYLOAD", Status.SENT)
@@ -187,7 +188,7 @@ def test_statements_of_claim_and_record_do_not_grow_with_the_batch(provider, set
     for count in (1, 50):
         for _ in range(count):
             consented(phone_number=number)
-        claim = dispatch.claims.claim_due(100)
+        claim = claims.claim_due(100)
         answers = [
             (
                 message,
@@ -196,7 +197,7 @@ def test_statements_of_claim_and_record_do_not_grow_with_the_batch(provider, set
             for n, message in enumerate(claim.messages)
         ]
         with CaptureQueriesContext(connection) as recorded:
-            dispatch.record(claim, answers)
+            dispatch.record(answers)
         counts.append(len(recorded))
         assert len(claim.messages) == count
     assert counts[0] == counts[1]

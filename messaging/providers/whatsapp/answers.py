@@ -29,15 +29,17 @@ def classify(
     *,
     truncated: bool = False,
 ) -> Result:
-    """Return what the answer means for the message; an unreadable one keeps a redacted excerpt."""
+    """Return what the answer means for the message; an unreadable one keeps a redacted excerpt.
+
+    The names of the headers are in lower case.
+    """
     content = None if truncated else _object(body)
     error = content.get("error") if content else None
-    lower = {name.lower(): value for name, value in headers.items()}
     if isinstance(error, dict) and _code(error) is not None:
-        return _refused(key, http_status, lower, error, table)
+        return _refused(key, http_status, headers, error, table)
     if 200 <= http_status < 300:
-        return _success(key, http_status, lower, content, body)
-    return _without_code(key, http_status, lower, body)
+        return _success(key, http_status, headers, content, body)
+    return _without_code(key, http_status, headers, body)
 
 
 def _success(

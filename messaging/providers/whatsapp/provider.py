@@ -1,95 +1,105 @@
-"""Sending through WhatsApp's Cloud API: a bounded pool of calls, results as they arrive."""
+"""Sending through WhatsApp's Cloud API: messages to calls, answers to results."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from messaging.providers.base import Outcome, Outgoing, Result, steady_seconds
+from messaging.providers.base import Outcome, Outgoing, Result, Sender
 from messaging.providers.whatsapp import answers, payloads
 from messaging.providers.whatsapp.errors import ErrorTable
-from messaging.providers.whatsapp.transport import (
-    AnswerLost,
-    NotSent,
-    RequestsTransport,
-    Transport,
-)
+from messaging.providers.whatsapp.transports.base import Answer, Call, Ending, Transport
+from messaging.providers.whatsapp.transports.curl import CurlTransport
+from messaging.providers.whatsapp.transports.pooled import RequestsTransport
 
-logger = logging.getLogger(__name__)
+TRANSPORTS: Mapping[str, Callable[..., Transport]] = {
+    "curl": CurlTransport,
+    "requests": RequestsTransport,
+}
+# Headers are kept by number and token; with more of them than this they are made anew.
+MOST_HEADERS = 10_000
 
 
 class WhatsAppCloud:
     """The provider of the channel WHATSAPP; knows nothing of the database."""
 
     def __init__(
-        self,
-        *,
-        base_url: str,
-        version: str,
-        table: ErrorTable,
-        transport: Transport,
-        concurrency: int,
+        self, *, base_url: str, version: str, table: ErrorTable, transport: Transport
     ) -> None:
         self._prefix = f"{base_url.rstrip('/')}/{version}"
         self._table = table
         self._transport = transport
-        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="whatsapp")
+        self._headers: dict[Sender, Mapping[str, str]] = {}
+        self._refused: list[Result] = []
 
-    def send(self, batch: Sequence[Outgoing]) -> Iterator[Sequence[Result]]:
-        """Send all at once, as far as the pool goes; yield groups as they arrive."""
-        waiting: set[Future[Result]] = {
-            self._pool.submit(self._send_one, outgoing) for outgoing in batch
-        }
-        while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            yield [future.result() for future in done]
+    @property
+    def in_flight(self) -> int:
+        """Return how many messages were started whose result was not given back."""
+        return self._transport.in_flight + len(self._refused)
+
+    def start(self, batch: Sequence[Outgoing]) -> None:
+        """Begin a call for each; one that cannot be built has its result at once."""
+        for outgoing in batch:
+            try:
+                body = payloads.build(outgoing)
+            except payloads.PayloadError as error:
+                self._refused.append(
+                    Result(
+                        outgoing.key,
+                        Outcome.REJECTED,
+                        error_code="PAYLOAD",
+                        error_message=str(error),
+                    )
+                )
+                continue
+            url = f"{self._prefix}/{outgoing.sender.phone_number_id}/messages"
+            headers = self._headers_of(outgoing.sender)
+            self._transport.start(Call(outgoing.key, url, headers, body, outgoing.deadline))
+
+    def finished(self, wait: float) -> list[Result]:
+        """Return what has come in, waiting up to ``wait`` seconds for the first."""
+        results, self._refused = self._refused, []
+        endings = self._transport.finished(0.0 if results else wait)
+        return results + [self._result(ending) for ending in endings]
+
+    def wake(self) -> None:
+        """Make a waiting ``finished`` return at once."""
+        self._transport.wake()
 
     def close(self) -> None:
-        """Wait for the calls in flight, then close the connections."""
-        self._pool.shutdown(wait=True)
+        """Close the connections; calls in flight are given up."""
         self._transport.close()
 
-    def _send_one(self, outgoing: Outgoing) -> Result:
-        try:
-            body = payloads.build(outgoing)
-        except payloads.PayloadError as error:
-            return Result(
-                outgoing.key, Outcome.REJECTED, error_code="PAYLOAD", error_message=str(error)
+    def _headers_of(self, sender: Sender) -> Mapping[str, str]:
+        headers = self._headers.get(sender)
+        if headers is None:
+            if len(self._headers) >= MOST_HEADERS:
+                self._headers.clear()
+            headers = self._headers[sender] = {
+                "Authorization": f"Bearer {sender.access_token}",
+                "Content-Type": "application/json",
+            }
+        return headers
+
+    def _result(self, ending: Ending) -> Result:
+        outcome, milliseconds = ending.outcome, int(ending.seconds * 1000)
+        if isinstance(outcome, Answer):
+            result = answers.classify(
+                ending.key,
+                outcome.status,
+                outcome.headers,
+                outcome.body,
+                self._table,
+                truncated=outcome.truncated,
             )
-        headers = {
-            "Authorization": f"Bearer {outgoing.sender.access_token}",
-            "Content-Type": "application/json",
-        }
-        url = f"{self._prefix}/{outgoing.sender.phone_number_id}/messages"
-        begun = steady_seconds()
-        if begun >= outgoing.deadline:
-            return Result(
-                outgoing.key,
-                Outcome.NOT_SENT,
-                error_code="DEADLINE",
-                error_message="Its turn came too late in the claim.",
-            )
-        try:
-            answer = self._transport.post(url, body, headers)
-        except NotSent as error:
-            return _failed(outgoing.key, Outcome.NOT_SENT, "CONNECTION", str(error), begun)
-        except AnswerLost as error:
-            return _failed(outgoing.key, Outcome.UNKNOWN, error.code, str(error), begun)
-        except Exception as error:
-            logger.exception("A call failed in an unforeseen way")
-            kind = type(error).__name__
-            return _failed(outgoing.key, Outcome.UNKNOWN, "UNFORESEEN", kind, begun)
-        result = answers.classify(
-            outgoing.key,
-            answer.status,
-            answer.headers,
-            answer.body,
-            self._table,
-            truncated=answer.truncated,
+            return replace(result, duration_ms=milliseconds)
+        return Result(
+            ending.key,
+            Outcome.UNKNOWN if outcome.may_have_arrived else Outcome.NOT_SENT,
+            error_code=outcome.code,
+            error_message=outcome.text,
+            duration_ms=milliseconds,
         )
-        return _timed(result, begun)
 
 
 def create(
@@ -97,26 +107,17 @@ def create(
     base_url: str,
     version: str,
     table: ErrorTable,
+    transport: str,
     concurrency: int,
     connect_timeout: float,
     read_timeout: float,
 ) -> WhatsAppCloud:
-    """Return the provider over requests; time-outs in seconds."""
-    transport = RequestsTransport(
-        concurrency=concurrency, connect_timeout=connect_timeout, read_timeout=read_timeout
-    )
+    """Return the provider over ``curl`` or ``requests``; time-outs in seconds."""
     return WhatsAppCloud(
         base_url=base_url,
         version=version,
         table=table,
-        transport=transport,
-        concurrency=concurrency,
+        transport=TRANSPORTS[transport](
+            concurrency=concurrency, connect_timeout=connect_timeout, read_timeout=read_timeout
+        ),
     )
-
-
-def _failed(key: str, outcome: Outcome, code: str, text: str, begun: float) -> Result:
-    return _timed(Result(key, outcome, error_code=code, error_message=text), begun)
-
-
-def _timed(result: Result, begun: float) -> Result:
-    return replace(result, duration_ms=int((steady_seconds() - begun) * 1000))

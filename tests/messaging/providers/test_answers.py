@@ -80,7 +80,7 @@ def test_a_server_error_without_metas_body_is_unknown(status):
 
 
 def test_too_many_requests_without_a_code_throttles_the_number():
-    result = classify(429, b"", {"Retry-After": "7"})
+    result = classify(429, b"", {"retry-after": "7"})
     assert (result.outcome, result.rule.scope) == (Outcome.THROTTLED, Scope.NUMBER)
     assert result.retry_after_seconds == 7
 
@@ -97,7 +97,7 @@ def test_retry_after_may_be_a_date():
 
 def test_the_usage_header_counts_minutes():
     usage = json.dumps({"1": [{"estimated_time_to_regain_access": 3}, {}], "2": "x"})
-    headers = {"X-Business-Use-Case-Usage": usage}
+    headers = {"x-business-use-case-usage": usage}
     assert classify(400, error(80007), headers).retry_after_seconds == 180
 
 
@@ -145,7 +145,7 @@ json_bodies = st.recursive(
     status=st.integers(100, 599),
     body=st.binary(max_size=200) | json_bodies.map(lambda value: json.dumps(value).encode()),
     headers=st.dictionaries(
-        st.sampled_from(["Retry-After", "x-business-use-case-usage"]), st.text(max_size=20)
+        st.sampled_from(["retry-after", "x-business-use-case-usage"]), st.text(max_size=20)
     ),
 )
 def test_whatever_comes_back_is_classified(status, body, headers):

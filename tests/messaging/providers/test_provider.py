@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 
 import pytest
@@ -8,45 +7,48 @@ import pytest
 from messaging.providers.base import Outcome, Result, steady_seconds
 from messaging.providers.whatsapp.errors import DEFAULT_TABLE
 from messaging.providers.whatsapp.provider import WhatsAppCloud
-from messaging.providers.whatsapp.transport import Answer, AnswerLost, NotSent
+from messaging.providers.whatsapp.transports.base import TOO_LATE, Answer, Ending, Failure
 from tests.messaging.providers.test_payloads import OUTGOING
 
 ACCEPTED = Answer(200, {}, b'{"messages":[{"id":"wamid.1"}]}')
 
 
 class ScriptedTransport:
-    """Answers by a function of the body."""
+    """Ends every call at once, as its script says."""
 
-    def __init__(self, script) -> None:
-        self.script, self.calls = script, []
+    def __init__(self, outcome) -> None:
+        self.outcome, self.calls, self.ended = outcome, [], []
 
-    def post(self, url, body, headers):
-        self.calls.append((url, headers))
-        return self.script(body)
+    @property
+    def in_flight(self) -> int:
+        return len(self.ended)
+
+    def start(self, call) -> None:
+        self.calls.append(call)
+        self.ended.append(Ending(call.key, self.outcome, 0.25))
+
+    def finished(self, _wait: float):
+        ended, self.ended = self.ended, []
+        return ended
+
+    def wake(self) -> None:
+        return None
 
     def close(self) -> None:
         return None
 
 
-@pytest.fixture
-def provider_of():
-    made = []
-
-    def make(script, concurrency: int = 4) -> tuple[WhatsAppCloud, ScriptedTransport]:
-        transport = ScriptedTransport(script)
-        provider = WhatsAppCloud(
+def provider_of(outcome) -> tuple[WhatsAppCloud, ScriptedTransport]:
+    transport = ScriptedTransport(outcome)
+    return (
+        WhatsAppCloud(
             base_url="http://meta.example/",
             version="v25.0",
             table=DEFAULT_TABLE,
             transport=transport,
-            concurrency=concurrency,
-        )
-        made.append(provider)
-        return provider, transport
-
-    yield make
-    for provider in made:
-        provider.close()
+        ),
+        transport,
+    )
 
 
 def outgoing(key: str = "k", **fields: object):
@@ -54,85 +56,45 @@ def outgoing(key: str = "k", **fields: object):
 
 
 def results(provider: WhatsAppCloud, *batch) -> dict[str, Result]:
-    return {result.key: result for group in provider.send(batch) for result in group}
+    provider.start(batch)
+    found = {}
+    while provider.in_flight:
+        found |= {result.key: result for result in provider.finished(1.0)}
+    return found
 
 
-def raising(error: Exception):
-    def script(_body):
-        raise error
-
-    return script
-
-
-def test_the_call_goes_to_the_number_with_its_token(provider_of):
-    provider, transport = provider_of(lambda _body: ACCEPTED)
-    assert results(provider, outgoing())["k"].outcome == Outcome.ACCEPTED
-    ((url, headers),) = transport.calls
-    assert url == "http://meta.example/v25.0/200000000000001/messages"
-    assert headers["Authorization"] == "Bearer token"
-
-
-def test_a_slow_call_does_not_hold_up_the_results_of_others(provider_of):
-    release = threading.Event()
-
-    def script(body):
-        if b"slow" in body:
-            release.wait(10)
-        return ACCEPTED
-
-    provider, _ = provider_of(script)
-    batch = [outgoing("slow", payload={"body": "slow"}), outgoing("a"), outgoing("b")]
-    groups = provider.send(batch)
-    early = set()
-    while early != {"a", "b"}:
-        early |= {result.key for result in next(groups)}
-    release.set()
-    assert [result.key for group in groups for result in group] == ["slow"]
+def test_the_call_goes_to_the_number_with_its_token():
+    provider, transport = provider_of(ACCEPTED)
+    result = results(provider, outgoing())["k"]
+    assert (result.outcome, result.duration_ms) == (Outcome.ACCEPTED, 250)
+    (call,) = transport.calls
+    assert call.url == "http://meta.example/v25.0/200000000000001/messages"
+    assert call.headers["Authorization"] == "Bearer token"
 
 
 @pytest.mark.parametrize(
-    ("error", "outcome", "code"),
+    ("failure", "outcome", "code"),
     [
-        (NotSent("x"), Outcome.NOT_SENT, "CONNECTION"),
-        (AnswerLost("TIMEOUT", "x"), Outcome.UNKNOWN, "TIMEOUT"),
-        (RuntimeError("boom"), Outcome.UNKNOWN, "UNFORESEEN"),
+        (Failure("CONNECTION", "x", may_have_arrived=False), Outcome.NOT_SENT, "CONNECTION"),
+        (TOO_LATE, Outcome.NOT_SENT, "DEADLINE"),
+        (Failure("TIMEOUT", "x", may_have_arrived=True), Outcome.UNKNOWN, "TIMEOUT"),
     ],
 )
-def test_what_goes_wrong_on_the_wire_is_a_result(provider_of, error, outcome, code):
-    provider, _ = provider_of(raising(error))
+def test_what_goes_wrong_on_the_wire_is_a_result(failure, outcome, code):
+    provider, _ = provider_of(failure)
     result = results(provider, outgoing())["k"]
     assert (result.outcome, result.error_code) == (outcome, code)
 
 
-def test_after_its_deadline_no_call_is_made(provider_of):
-    provider, transport = provider_of(lambda _body: ACCEPTED)
-    late = replace(OUTGOING, deadline=steady_seconds() - 1)
-    result = results(provider, late)["k"]
-    assert (result.outcome, result.error_code) == (Outcome.NOT_SENT, "DEADLINE")
-    assert transport.calls == []
-
-
-def test_a_message_that_cannot_be_built_fails_alone(provider_of):
-    provider, _ = provider_of(lambda _body: ACCEPTED)
+def test_a_message_that_cannot_be_built_fails_alone():
+    provider, transport = provider_of(ACCEPTED)
     found = results(provider, outgoing("bad", kind="hologram"), outgoing("good"))
     assert (found["bad"].outcome, found["bad"].error_code) == (Outcome.REJECTED, "PAYLOAD")
     assert found["good"].outcome == Outcome.ACCEPTED
+    assert [call.key for call in transport.calls] == ["good"]
 
 
-def test_no_more_calls_run_at_once_than_allowed(provider_of):
-    running, most, lock = 0, 0, threading.Lock()
-    gate = threading.Barrier(2, timeout=5)
-
-    def script(_body):
-        nonlocal running, most
-        with lock:
-            running += 1
-            most = max(most, running)
-        gate.wait()
-        with lock:
-            running -= 1
-        return ACCEPTED
-
-    provider, _ = provider_of(script, concurrency=2)
-    assert len(results(provider, *(outgoing(str(n)) for n in range(8)))) == 8
-    assert most == 2
+def test_no_token_shows_in_a_text():
+    provider, transport = provider_of(ACCEPTED)
+    results(provider, outgoing())
+    assert "token" not in repr(transport.calls)

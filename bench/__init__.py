@@ -1,0 +1,1 @@
+"""Benchmarks: each figure beside its baseline of the same run."""

@@ -1,0 +1,1 @@
+"""Two ways to make many calls at once, behind one interface."""
