@@ -67,12 +67,12 @@ def messages(
             channel, kind, template_name, template_language, payload, reply_to, category, purpose,
             priority, status, due_at, expires_at, attempt_count, max_attempts,
             last_attempt_number, provider_message_id, error_code, error_message,
-            request_fingerprint, reference, metadata, created_at, updated_at)
+            request_fingerprint, reference, metadata, on_unknown, created_at, updated_at)
         SELECT {_UUID7}, %(org)s, (%(numbers)s::bigint[])[1 + n %% %(senders)s], people.id,
             people.phone, 'WHATSAPP', 'template', 'order_update', 'en_US', %(payload)s::jsonb, '',
             'utility', 'transactional', %(priority)s::smallint, %(status)s::text,
             CASE WHEN %(status)s::text = 'QUEUED' THEN clock_timestamp() END,
-            now() + interval '7 days', 0, 5, 0, '', '', '', md5(n::text), '', '{{}}',
+            now() + interval '7 days', 0, 5, 0, '', '', '', md5(n::text), '', '{{}}', '',
             clock_timestamp(), clock_timestamp()
         FROM generate_series(0, %(count)s - 1) AS n, size
         JOIN people ON true WHERE people.place = n %% size.people""",

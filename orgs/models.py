@@ -11,6 +11,13 @@ from orgs.tenancy import TenantQuerySet
 SCOPES = ("send", "read", "manage")
 
 
+class UnknownPolicy(models.TextChoices):
+    """What becomes of a message whose answer was lost, when no evidence comes in time."""
+
+    RESEND = "resend", "Send again"
+    HOLD = "hold", "To the dead letter queue"
+
+
 class Organization(models.Model):
     """A tenant: nothing of one is visible or changed through another."""
 
@@ -28,6 +35,14 @@ class Organization(models.Model):
     name = models.CharField(max_length=200)
     is_active = models.BooleanField(
         default=True, help_text="An inactive organisation is refused and sends nothing."
+    )
+    on_unknown = models.CharField(
+        "on unknown",
+        max_length=8,
+        choices=UnknownPolicy,
+        blank=True,
+        help_text="When a lost answer leaves no evidence. Empty: marketing goes to the dead "
+        "letter queue, everything else is sent again.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

@@ -23,32 +23,29 @@ class HoldRequest:
     code: str = ""
     detail: str = ""
     org_id: int | None = None
+    probe_at: datetime | None = None  # when to try whether the cause is gone
 
 
 @transaction.atomic
 def place(requests: Sequence[HoldRequest], at: datetime) -> None:
-    """Make the scopes stand still; a hold in force is only ever made longer.
-
-    Of two causes the one that holds longer stays, so that a throttle of seconds does not
-    hide a refused token.
-    """
-    wanted: dict[tuple[str, str], HoldRequest] = {}
+    """Make the scopes stand still; a hold in force for the same cause is only made longer."""
+    wanted: dict[tuple[str, str, str], HoldRequest] = {}
     for request in requests:
-        place_at = (request.scope, request.key)
+        place_at = (request.scope, request.key, request.cause)
         known = wanted.get(place_at)
         if known is None or _outlasts(request.until, known.until):
             wanted[place_at] = request
-    for (scope, key), request in sorted(wanted.items()):
+    for (scope, key, cause), request in sorted(wanted.items()):
         fresh = {
             "org_id": request.org_id,
-            "cause": request.cause,
             "code": request.code,
             "detail": request.detail,
             "opened_at": at,
             "until": request.until,
+            "probe_at": request.probe_at,
         }
         hold, created = Hold.objects.select_for_update().get_or_create(
-            scope=scope, key=key, defaults=fresh
+            scope=scope, key=key, cause=cause, defaults=fresh
         )
         if created:
             continue
@@ -61,8 +58,13 @@ def place(requests: Sequence[HoldRequest], at: datetime) -> None:
 
 
 def active(at: datetime) -> dict[tuple[str, str], Hold]:
-    """Return every hold in force by (scope, key); there are few."""
-    return {(hold.scope, hold.key): hold for hold in Hold.objects.active(at)}
+    """Return the hold in force by (scope, key); of several the one that holds longest."""
+    longest: dict[tuple[str, str], Hold] = {}
+    for hold in Hold.objects.active(at).order_by("pk"):
+        known = longest.get((hold.scope, hold.key))
+        if known is None or _outlasts(hold.until, known.until):
+            longest[hold.scope, hold.key] = hold
+    return longest
 
 
 @transaction.atomic

@@ -14,7 +14,7 @@ from messaging.providers.base import Outcome
 from messaging.states import Cause, Status
 from orgs.append_only import AppendOnlyModel
 from orgs.ids import uuid7
-from orgs.models import Organization
+from orgs.models import Organization, UnknownPolicy
 from orgs.tenancy import TenantQuerySet
 
 # Codes of our own; Meta's are numbers.
@@ -82,6 +82,15 @@ class OutboundMessage(models.Model):
     category = models.CharField(max_length=16, choices=Category)
     purpose = models.CharField(max_length=16)
     priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.NORMAL)
+    scheduled_at = models.DateTimeField(
+        null=True, blank=True, help_text="The client's wish; empty: at once."
+    )
+    on_unknown = models.CharField(
+        max_length=8,
+        choices=UnknownPolicy,
+        blank=True,
+        help_text="When no evidence of a lost answer comes; empty: as the organisation says.",
+    )
 
     status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
     due_at = models.DateTimeField(null=True, blank=True)
