@@ -28,4 +28,16 @@ DEFAULTS = (
         60,
         "A status that came before we knew its message finds it later.",
     ),
+    Entry(
+        "Ask for the health of stopped numbers",
+        "messaging.probe_stops",
+        30,
+        "What Meta has stopped goes on by itself once Meta allows it.",
+    ),
+    Entry(
+        "Delete what has been kept long enough",
+        "messaging.purge",
+        3600,
+        "Finished messages and webhooks go after the days set for them.",
+    ),
 )

@@ -322,6 +322,16 @@ OUTBOUND_SEND_CONCURRENCY = env.whole(
 )
 # Each worker process looks for work this often even when the broker is down, seconds.
 OUTBOUND_TICK_SECONDS = env.seconds("OUTBOUND_TICK_SECONDS", 1.0, at_least=0.05)
+# So many different messages whose calls fail in a row are an outage of the provider.
+OUTBOUND_CIRCUIT_MESSAGES = env.whole("OUTBOUND_CIRCUIT_MESSAGES", 5, at_least=2, at_most=1000)
+# During an outage one message tries again after this long, seconds; doubling up to a minute.
+OUTBOUND_CIRCUIT_PROBE_SECONDS = env.seconds("OUTBOUND_CIRCUIT_PROBE_SECONDS", 5.0, at_least=0.05)
+# A number or account stopped by Meta is asked for its health this often, seconds.
+OUTBOUND_STOP_PROBE_SECONDS = env.seconds("OUTBOUND_STOP_PROBE_SECONDS", 900.0, at_least=1.0)
+# Finished messages with their attempts and timeline, and webhooks as received, are deleted
+# after so many days; 0 keeps them for ever.
+OUTBOUND_MESSAGE_RETENTION_DAYS = env.whole("OUTBOUND_MESSAGE_RETENTION_DAYS", 180)
+OUTBOUND_WEBHOOK_RETENTION_DAYS = env.whole("OUTBOUND_WEBHOOK_RETENTION_DAYS", 30)
 OUTBOUND_RESCUE_SECONDS = env.seconds("OUTBOUND_RESCUE_SECONDS", 15.0, at_least=0.05)
 
 if OUTBOUND_LEASE_SECONDS < OUTBOUND_CONNECT_TIMEOUT_SECONDS + OUTBOUND_READ_TIMEOUT_SECONDS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import datetime
 
 from django.db.models import Q
@@ -50,9 +51,15 @@ def load_by_wamid(wamids: Iterable[str]) -> list[OutboundAttempt]:
 
 
 def finish(
-    rows: Mapping[Key, OutboundAttempt], answers: Mapping[Key, Result], now: datetime
+    rows: Mapping[Key, OutboundAttempt],
+    answers: Mapping[Key, Result],
+    now: datetime,
+    *,
+    free: AbstractSet[Key] = frozenset(),
 ) -> dict[Key, int]:
     """Store the answers and return what each charges: 1, or 0 when free or charged before.
+
+    ``free`` names the attempts that count against nobody, as those in an outage do.
 
     An answer is evidence and is kept whatever became of the message meanwhile; it may
     replace UNKNOWN, never an earlier answer, nor what a receipt has proved.
@@ -63,8 +70,10 @@ def finish(
         row = rows.get(key)
         if row is None or not _awaits_answer(row):
             continue
-        charges[key] = int(result.outcome in CHARGED and not row.charged)
+        counts = result.outcome in CHARGED and key not in free
+        charges[key] = int(counts and not row.charged)
         _store(row, result, now)
+        row.charged = row.charged or counts
         finished.append(row)
     write(finished)
     return charges
@@ -121,7 +130,6 @@ def _store(row: OutboundAttempt, result: Result, now: datetime) -> None:
     if proved:
         return
     row.outcome = result.outcome.value
-    row.charged = row.charged or result.outcome in CHARGED
     row.provider_message_id = result.provider_message_id[:255]
     row.error_code = result.error_code[:32]
     row.error_message = result.error_message[:500]

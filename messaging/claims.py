@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from consent import ledger
-from messaging import attempts, holding, lanes, transitions, windows
+from messaging import attempts, circuit, holding, lanes, transitions, windows
 from messaging.lanes import Turn
 from messaging.models import OutboundMessage, PhoneNumber
 from messaging.models.messages import CONSENT_REVOKED, EXPIRED, OUTSIDE_SERVICE_WINDOW
@@ -23,6 +23,9 @@ from messaging.states import Cause, Status
 from messaging.transitions import Applied, Change
 from orgs import database
 from ratelimit import holds
+
+# A message whose template is on hold is looked at again after this long.
+TEMPLATE_LOOK_AGAIN = timedelta(seconds=30)
 
 
 @dataclass(slots=True)
@@ -36,6 +39,8 @@ class Claimed:
     to_recipient: str = field(repr=False)
     channel: str
     kind: str
+    template_name: str
+    template_language: str
     payload: Any = field(repr=False)
     reply_to: str
     purpose: str
@@ -58,6 +63,8 @@ _COLUMNS = (
     "to_recipient",
     "channel",
     "kind",
+    "template_name",
+    "template_language",
     "payload",
     "reply_to",
     "purpose",
@@ -90,21 +97,22 @@ def claim_due(
         due = lanes.due(now)
         if not due:
             return None
-        held = holds.active(now)
-        numbers = {
-            pk: number
-            for pk, number in lanes.eligible(due).items()
-            if not held.keys() & holding.scopes(number)
-        }
+        active = holds.active(now)
+        numbers, probing = _open_numbers(lanes.eligible(due), active, now)
         open_lanes = [lane for lane in due if lane.number_id in numbers]
         turns = lanes.take_turns(
-            open_lanes, free=free, capacity=capacity or 2 * free, busy=busy or {}
+            open_lanes,
+            free=free,
+            capacity=capacity or 2 * free,
+            busy=busy or {},
+            only_one=probing,
         )
         rows = _lock_due(turns, now)
-        refusals = _refusals(rows, now)
+        held = _postpone_held_templates(rows, numbers, active, now)
+        refusals = _refusals([row for row in rows if row.pk not in held], now)
         _refuse(refusals, now)
-        refused = {change.message_id for change in refusals}
-        going = [row for row in rows if row.pk not in refused]
+        stay = held | {change.message_id for change in refusals}
+        going = [row for row in rows if row.pk not in stay]
         claim_id = uuid.uuid4()
         _take(going, claim_id, now)
     if not rows:
@@ -116,6 +124,46 @@ def claim_due(
     deadline = begun + settings.OUTBOUND_LEASE_SECONDS - margin
     more = len(turns) < len(open_lanes) or len(rows) >= sum(turn.most for turn in turns)
     return Claim(going, more, deadline)
+
+
+def _open_numbers(
+    found: Mapping[int, PhoneNumber], active: holding.Active, now: datetime
+) -> tuple[dict[int, PhoneNumber], set[int]]:
+    """Return the numbers that may send now, and those of them that may send one message only.
+
+    Through an open circuit goes one message for the whole app.
+    """
+    numbers: dict[int, PhoneNumber] = {}
+    probing: set[int] = set()
+    taken: set[int] = set()
+    for pk, number in found.items():
+        stopped_by = holding.on_number(active, number)
+        if not stopped_by:
+            numbers[pk] = number
+        elif circuit.is_probing(stopped_by, now) and stopped_by[0].pk not in taken:
+            taken.add(stopped_by[0].pk)
+            if circuit.take_probe(stopped_by[0], now):
+                numbers[pk] = number
+                probing.add(pk)
+    return numbers, probing
+
+
+def _postpone_held_templates(
+    rows: Sequence[Claimed],
+    numbers: Mapping[int, PhoneNumber],
+    active: holding.Active,
+    now: datetime,
+) -> set[uuid.UUID]:
+    """Look again later at the messages whose template is on hold; return their ids.
+
+    A hold of a template leaves the lane open for the others, so these step back a little.
+    """
+    held = {
+        row.pk for row in rows if holding.template_key(row, numbers[row.phone_number_id]) in active
+    }
+    if held:
+        OutboundMessage.objects.filter(pk__in=held).update(due_at=now + TEMPLATE_LOOK_AGAIN)
+    return held
 
 
 def _lock_due(turns: Sequence[Turn], now: datetime) -> list[Claimed]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from django.db import transaction
 
+from messaging import stops
 from messaging.models import BusinessAccount, MetaApp, PhoneNumber
 from messaging.providers.whatsapp import api
 from orgs import audit
@@ -87,8 +88,11 @@ def _account(org: Organization, app: MetaApp, wanted: Connection) -> BusinessAcc
     if account.org_id != org.pk:
         message = "This WhatsApp account belongs to another organisation."
         raise TakenError(message)
+    renewed = account.access_token != wanted.access_token
     account.app, account.access_token = app, wanted.access_token
     account.save()
+    if renewed:
+        stops.look_soon(account)
     return account
 
 

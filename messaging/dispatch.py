@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -10,7 +11,8 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from messaging import attempts, holding, outcomes, transitions
+from messaging import attempts, circuit, holding, outcomes, transitions
+from messaging.circuit import Signs
 from messaging.claims import Claim, Claimed
 from messaging.outcomes import Verdict
 from messaging.providers.base import Outcome, Outgoing, Result, Sender
@@ -62,13 +64,24 @@ def record(answers: Sequence[Answered]) -> None:
         by_attempt = {
             (message.pk, message.last_attempt_number): result for message, result in answers
         }
-        charges = attempts.finish(attempts.load(by_attempt), by_attempt, now)
+        circuits = circuit.open_apps(_app_key(message) for message, _result in answers)
+        free = {
+            (message.pk, message.last_attempt_number)
+            for message, result in answers
+            if _app_key(message) in circuits and outcomes.is_outage(result)
+        }
+        charges = attempts.finish(attempts.load(by_attempt), by_attempt, now, free=free)
+        signs: dict[str, Signs] = defaultdict(Signs)
         changes: list[Change] = []
         pauses: list[HoldRequest] = []
         for message, result in answers:
+            signs[_app_key(message)].take(message.pk, result)
             if message.pk not in rows:
                 continue
-            verdict = outcomes.after_result(rows[message.pk], result, policy, now)
+            in_outage = (message.pk, message.last_attempt_number) in free
+            verdict = outcomes.after_result(
+                rows[message.pk], result, policy, now, in_outage=in_outage
+            )
             changes.append(
                 replace(
                     _change(message, result, verdict, now),
@@ -76,10 +89,15 @@ def record(answers: Sequence[Answered]) -> None:
                     accepted_at=now if result.outcome == Outcome.ACCEPTED else None,
                 )
             )
-            pauses += holding.pauses_for(message.phone_number, verdict)
+            pauses += holding.pauses_for(message, message.phone_number, verdict)
         transitions.apply(rows, changes, now=now)
         holds.place(pauses, now)
+        circuit.observe(signs, circuits, now)
     _log(answers)
+
+
+def _app_key(message: Claimed) -> str:
+    return message.phone_number.account.app.app_id
 
 
 def _change(message: Claimed, result: Result, verdict: Verdict, now: datetime) -> Change:

@@ -1,17 +1,31 @@
-"""From a verdict to the hold it asks for: which row of which scope."""
+"""From a verdict to the hold it asks for, and from a message to the holds that stop it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Protocol
+
+from django.conf import settings
 
 from messaging.models import PhoneNumber
 from messaging.outcomes import Verdict
 from messaging.providers.base import Scope
 from ratelimit.holds import HoldRequest
-from ratelimit.models import Hold
+from ratelimit.models import STOPS, Hold
+
+ScopeKey = tuple[str, str]
+Active = Mapping[ScopeKey, Sequence[Hold]]  # as ratelimit.holds.active gives them
 
 
-def scopes(number: PhoneNumber) -> set[tuple[str, str]]:
+class OfTemplate(Protocol):
+    """What names a message's template; both are empty for another kind."""
+
+    template_name: str
+    template_language: str
+
+
+def scopes(number: PhoneNumber) -> set[ScopeKey]:
     """Return the scopes whose hold stops this number."""
     return {
         (Hold.Scope.NUMBER, number.phone_number_id),
@@ -21,17 +35,30 @@ def scopes(number: PhoneNumber) -> set[tuple[str, str]]:
     }
 
 
-def pauses_for(number: PhoneNumber, verdict: Verdict) -> list[HoldRequest]:
+def on_number(active: Active, number: PhoneNumber) -> list[Hold]:
+    """Return the holds among the active ones that stop the number."""
+    return [hold for scope in scopes(number) for hold in active.get(scope, [])]
+
+
+def template_key(message: OfTemplate, number: PhoneNumber) -> ScopeKey:
+    """Return the scope of the message's template in the number's account."""
+    name, language = message.template_name, message.template_language
+    return Hold.Scope.TEMPLATE, f"{number.account.waba_id}/{name}/{language}"
+
+
+def pauses_for(message: OfTemplate, number: PhoneNumber, verdict: Verdict) -> list[HoldRequest]:
     """Return the holds a verdict asks for: none, or one with the key of its scope."""
     pause = verdict.pause
     if pause is None:
         return []
     keys: Mapping[Scope, tuple[str, str, int | None]] = {
+        Scope.TEMPLATE: (*template_key(message, number), number.org_id),
         Scope.NUMBER: (Hold.Scope.NUMBER, number.phone_number_id, number.org_id),
         Scope.ACCOUNT: (Hold.Scope.ACCOUNT, number.account.waba_id, number.org_id),
         Scope.APP: (Hold.Scope.APP, number.account.app.app_id, None),
     }
     scope, key, org_id = keys[pause.scope]
+    wait = timedelta(seconds=settings.OUTBOUND_STOP_PROBE_SECONDS)
     return [
         HoldRequest(
             scope=scope,
@@ -41,5 +68,6 @@ def pauses_for(number: PhoneNumber, verdict: Verdict) -> list[HoldRequest]:
             code=pause.code[:32],
             detail=pause.text[:500],
             org_id=org_id,
+            probe_at=pause.at + wait if pause.cause in STOPS else None,
         )
     ]

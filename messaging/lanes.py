@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -63,12 +64,18 @@ def eligible(lanes: Sequence[Lane]) -> dict[int, PhoneNumber]:
 
 
 def take_turns(
-    lanes: Sequence[Lane], *, free: int, capacity: int, busy: Mapping[int, int]
+    lanes: Sequence[Lane],
+    *,
+    free: int,
+    capacity: int,
+    busy: Mapping[int, int],
+    only_one: AbstractSet[int] = frozenset(),
 ) -> list[Turn]:
     """Share ``free`` places among the numbers of the lanes; the best lane of each goes first.
 
     ``busy`` counts the calls in flight by number. With k numbers at work none has more than
-    capacity / (k + 1): there is always room for one that comes next, whoever hangs.
+    capacity / (k + 1): there is always room for one that comes next, whoever hangs. Those in
+    ``only_one`` may give a single message.
     """
     best: dict[int, Lane] = {}
     for lane in lanes:
@@ -78,6 +85,7 @@ def take_turns(
     at_work = len(best.keys() | {number for number, count in busy.items() if count})
     most = max(1, capacity // (at_work + 1))
     room = {number: min(QUANTUM, most - busy.get(number, 0)) for number in best}
+    room |= {number: min(1, room[number]) for number in only_one & room.keys()}
     waiting = [number for number in best if room[number] > 0]
     random.shuffle(waiting)
     given = dict.fromkeys(waiting, 0)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from messaging.models import OutboundMessage
-from messaging.providers.base import ErrorRule, Outcome, Result, Scope
+from messaging.providers.base import CONNECTION, ErrorRule, Outcome, Result, Scope
 from messaging.states import Status
 
 # A request that never left backs off 5, 10, 20, 40, 60 seconds.
@@ -21,13 +21,14 @@ PAIR_BASE = 4.0
 PAIR_LARGEST_EXPONENT = 4
 # A throttle that names no time.
 DEFAULT_THROTTLE_SECONDS = 60.0
-# A stopped scope is looked at again after this long; staff may lift it sooner.
-STOP_SECONDS = 15 * 60.0
+# What the provider answers, or leaves unanswered, when it is down as a whole.
+OUTAGE_CODES = frozenset({"2", "131016"})
+SERVER_ERRORS = 500  # HTTP statuses from here on
 # Up to this share is added to a wait, one draw per batch, so that batches do not march in step.
 JITTER = 0.1
 
 # Scopes that stand still as a whole; a narrower one only makes its message wait.
-PAUSABLE = frozenset({Scope.NUMBER, Scope.ACCOUNT, Scope.APP})
+PAUSABLE = frozenset({Scope.TEMPLATE, Scope.NUMBER, Scope.ACCOUNT, Scope.APP})
 
 # Outcomes that count against the attempt limit.
 CHARGED = frozenset({Outcome.ACCEPTED, Outcome.REJECTED, Outcome.RETRY, Outcome.UNKNOWN})
@@ -38,10 +39,11 @@ class Pause:
     """A scope wider than the message that must stand still."""
 
     scope: Scope
-    until: datetime
-    cause: str  # throttle, credentials, billing, policy, registration
+    until: datetime | None  # None: until staff, or a look at the provider, ends it
+    cause: str  # throttle, template, credentials, billing, policy, registration
     code: str
     text: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,18 @@ class Trouble:
 
 
 def after_result(
-    message: OutboundMessage, result: Result, policy: Policy, now: datetime
+    message: OutboundMessage,
+    result: Result,
+    policy: Policy,
+    now: datetime,
+    *,
+    in_outage: bool = False,
 ) -> Verdict:
-    """Decide from the provider's answer; the attempt is not yet counted on the message."""
+    """Decide from the provider's answer; the attempt is not yet counted on the message.
+
+    ``in_outage``: the provider circuit was open and this failure is one more sign of it, so
+    that the attempt is free and the circuit, not a schedule, holds the message back.
+    """
     trouble = Trouble(
         result.outcome,
         result.error_code,
@@ -111,7 +122,23 @@ def after_result(
             code=trouble.code,
             text=trouble.text,
         )
+    if in_outage:
+        return _queued(trouble, now)
     return after_trouble(message, trouble, policy, now, used=message.attempt_count + 1)
+
+
+def is_outage(result: Result) -> bool:
+    """Say whether the call failed as calls do while the provider is down."""
+    if result.outcome == Outcome.NOT_SENT:
+        return result.error_code == CONNECTION
+    if result.outcome == Outcome.UNKNOWN or result.error_code in OUTAGE_CODES:
+        return True
+    return result.http_status is not None and result.http_status >= SERVER_ERRORS
+
+
+def came_through(result: Result) -> bool:
+    """Say whether the provider answered as it does when it is up."""
+    return result.http_status is not None and not is_outage(result)
 
 
 def after_failed_receipt(
@@ -148,17 +175,18 @@ def _throttled(
         wait = PAIR_BASE ** max(0, min(free, PAIR_LARGEST_EXPONENT))
         return _queued(trouble, _after(now, max(wait, trouble.asked_wait or 0.0), policy))
     named = rule.wait_seconds if rule else None
-    default = STOP_SECONDS if rule and rule.stop else DEFAULT_THROTTLE_SECONDS
-    wait = trouble.asked_wait or named or default
+    stop = rule.stop if rule else ""
+    wait = trouble.asked_wait or named or DEFAULT_THROTTLE_SECONDS
     scope = rule.scope if rule else Scope.NUMBER
     if scope not in PAUSABLE:
         return _queued(trouble, _after(now, wait, policy))
     pause = Pause(
         scope=scope,
-        until=_after(now, max(wait, 1.0), policy),
-        cause=(rule.stop if rule else "") or "throttle",
+        until=None if stop else _after(now, max(wait, 1.0), policy),
+        cause=stop or ("template" if scope == Scope.TEMPLATE else "throttle"),
         code=trouble.code,
         text=trouble.text,
+        at=now,
     )
     # The pause holds it back, not its own due time: lifting the pause frees it at once.
     return replace(_queued(trouble, now), pause=pause)

@@ -16,6 +16,7 @@ from messaging.providers.base import Outcome, Result
 from messaging.states import Cause, Status
 from messaging.transitions import Change
 from orgs import database
+from orgs.models import UnknownPolicy
 
 # Messages handled in one transaction.
 BATCH = 200
@@ -65,7 +66,8 @@ def _lock_overdue(now: datetime) -> transitions.Rows:
     )
     rows = (
         OutboundMessage.objects.filter(pk__in=list(ids))
-        .only(*transitions.READ, "category", "lease_expires_at")
+        .select_related("org")
+        .only(*transitions.READ, "category", "on_unknown", "org__on_unknown")
         .order_by("pk")
     )
     return {row.pk: row for row in rows}
@@ -113,9 +115,15 @@ def _accepted(row: OutboundMessage, attempt: OutboundAttempt, now: datetime) -> 
     )
 
 
+def _policy(row: OutboundMessage) -> str:
+    """Return the message's own policy, else its organisation's, else that of its category."""
+    usual = UnknownPolicy.HOLD if row.category in _HOLD_CATEGORIES else UnknownPolicy.RESEND
+    return row.on_unknown or row.org.on_unknown or usual
+
+
 def _without_evidence(row: OutboundMessage, now: datetime) -> Change:
     text = "No answer and no status came in time; it may have been delivered."
-    again = row.category not in _HOLD_CATEGORIES and row.attempt_count < row.max_attempts
+    again = _policy(row) == UnknownPolicy.RESEND and row.attempt_count < row.max_attempts
     return Change(
         row.pk,
         Cause.RESCUE,

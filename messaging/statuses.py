@@ -168,7 +168,7 @@ class _Fold:
             code=verdict.code[:32],
             text=verdict.text,
         )
-        self.pauses[place] = holding.pauses_for(number, verdict)
+        self.pauses[place] = holding.pauses_for(row, number, verdict)
 
 
 def _agrees(

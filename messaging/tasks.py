@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from messaging import expiry, receipts, rescue, wake
+from messaging import expiry, receipts, rescue, retention, stops, wake
 from messaging.draining import drain
 
 
@@ -36,3 +36,16 @@ def cancel_expired() -> None:
 def rematch_receipts() -> None:
     """Look again for the messages of unmatched receipts."""
     drain(receipts.rematch)
+
+
+@shared_task(name="messaging.probe_stops")
+def probe_stops() -> None:
+    """Ask Meta whether what it has stopped may send again."""
+    drain(stops.probe_due)
+
+
+@shared_task(name="messaging.purge")
+def purge() -> None:
+    """Delete what has been kept long enough."""
+    drain(retention.purge_messages)
+    drain(retention.purge_webhooks)

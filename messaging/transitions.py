@@ -35,7 +35,8 @@ _WRITTEN = (
     "failed_at",
     "updated_at",
 )
-READ = (*_WRITTEN, "id", "org_id", "phone_number_id", "last_attempt_number")
+_TEMPLATE = ("template_name", "template_language")
+READ = (*_WRITTEN, "id", "org_id", "phone_number_id", "last_attempt_number", *_TEMPLATE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from messaging.api import dlq, messages, webhooks
+from messaging.api import dlq, messages, sending, webhooks
 
 urlpatterns = [
     path("outbound-messages", messages.MessageList.as_view(), name="message-list"),
@@ -19,6 +19,20 @@ urlpatterns = [
     path(
         "outbound-messages/<uuid:pk>/retry", messages.RetryMessage.as_view(), name="message-retry"
     ),
+    path("phone-numbers", sending.PhoneNumberList.as_view(), name="number-list"),
+    path(
+        "phone-numbers/<str:phone_number_id>/pause",
+        sending.PausePhoneNumber.as_view(),
+        name="number-pause",
+    ),
+    path(
+        "phone-numbers/<str:phone_number_id>/resume",
+        sending.ResumePhoneNumber.as_view(),
+        name="number-resume",
+    ),
+    path("sending", sending.Sending.as_view(), name="sending"),
+    path("sending/pause", sending.PauseSending.as_view(), name="sending-pause"),
+    path("sending/resume", sending.ResumeSending.as_view(), name="sending-resume"),
     path("webhooks/whatsapp/inbound", webhooks.WhatsAppWebhook.as_view(), name="whatsapp-webhook"),
     path(
         "webhooks/whatsapp/inbound/<str:app_id>",

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
-from time import monotonic
 
 from celery import current_app
 from django.db import transaction
@@ -16,16 +16,46 @@ logger = logging.getLogger(__name__)
 SEND = "messaging.send_due"
 RECEIPTS = "messaging.apply_receipts"
 
-# After a failed hint nobody tries the broker for this long, seconds: publishing to a dead
-# broker blocks for up to some seconds, and the workers find the work by themselves.
+# After a failed hint nobody tries the broker for this long, seconds: the workers find the work
+# by themselves.
 QUIET_SECONDS = 5.0
-# A hint that follows another closer than this adds nothing, seconds.
+# Hints follow each other no closer than this, seconds: one in between adds nothing.
 DEBOUNCE_SECONDS = 0.05
 
 _listeners: list[Callable[[], None]] = []
-_lock = threading.Lock()
-_next_allowed: dict[str, float] = {}
-_quiet_until = 0.0
+
+
+class _Messenger:
+    """Publishes hints from a thread of its own, so that no request waits for the broker."""
+
+    def __init__(self) -> None:
+        self._asked: set[str] = set()
+        self._condition = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._pid = 0
+
+    def ask(self, task: str) -> None:
+        """Have the hint sent soon; many at once are one."""
+        with self._condition:
+            self._asked.add(task)
+            # A forked process has the object, but not the thread.
+            if self._thread is None or self._pid != os.getpid():
+                self._pid = os.getpid()
+                self._thread = threading.Thread(target=self._run, name="messenger", daemon=True)
+                self._thread.start()
+            self._condition.notify()
+
+    def _run(self) -> None:
+        while True:
+            with self._condition:
+                self._condition.wait_for(lambda: self._asked)
+                asked, self._asked = self._asked, set()
+            for task in sorted(asked):
+                _pause.wait(DEBOUNCE_SECONDS if _publish(task) else QUIET_SECONDS)
+
+
+_pause = threading.Event()  # never set: only waited for
+_messenger = _Messenger()
 
 
 def listen(look: Callable[[], None]) -> None:
@@ -45,17 +75,16 @@ def on_commit(task: str) -> None:
 
 
 def now(task: str) -> None:
-    """Send the hint unless one has just been sent or the broker is known to be away."""
-    global _quiet_until  # noqa: PLW0603 - one breaker for the process
-    with _lock:
-        moment = monotonic()
-        if moment < _quiet_until or moment < _next_allowed.get(task, 0.0):
-            return
-        _next_allowed[task] = moment + DEBOUNCE_SECONDS
+    """Send the hint soon, by another thread; never waits and never raises."""
+    _messenger.ask(task)
+
+
+def _publish(task: str) -> bool:
+    """Publish the hint; say whether the broker took it."""
     try:
         # A hint nobody took within a minute is stale: the ticker was there before.
         current_app.send_task(task, retry=False, expires=60)
     except (OperationalError, OSError) as error:
-        with _lock:
-            _quiet_until = monotonic() + QUIET_SECONDS
         logger.warning("Broker away (%s): workers find the work", type(error).__name__)
+        return False
+    return True

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
+from datetime import datetime
 
 _RANDOM_BITS = 74
 
@@ -19,3 +20,8 @@ def uuid7() -> uuid.UUID:
     noise = secrets.randbits(_RANDOM_BITS)
     high, low = noise >> 62, noise & (1 << 62) - 1
     return uuid.UUID(int=milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
+
+
+def first_uuid7(at: datetime) -> uuid.UUID:
+    """Return the smallest id that could have been made at that time."""
+    return uuid.UUID(int=int(at.timestamp() * 1000) << 80 | 0x7 << 76 | 0b10 << 62)

@@ -18,7 +18,7 @@ from ratelimit.models import Hold
 class HoldAdmin(ModelAdmin[Hold]):
     """Staff see what is held and may lift it when the cause is gone."""
 
-    list_display = ["scope", "key", "org", "cause_label", "code", "opened_at", "until"]
+    list_display = ["scope", "key", "org", "cause_label", "code", "opened_at", "until", "probe_at"]
     list_filter = ["scope", "cause", "org"]
     list_select_related = ["org"]
     search_fields = ["key"]

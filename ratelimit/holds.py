@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import F
 
 from orgs import audit
 from ratelimit.models import Hold
@@ -57,14 +58,12 @@ def place(requests: Sequence[HoldRequest], at: datetime) -> None:
         Hold.objects.filter(pk=hold.pk).update(**fresh)
 
 
-def active(at: datetime) -> dict[tuple[str, str], Hold]:
-    """Return the hold in force by (scope, key); of several the one that holds longest."""
-    longest: dict[tuple[str, str], Hold] = {}
-    for hold in Hold.objects.active(at).order_by("pk"):
-        known = longest.get((hold.scope, hold.key))
-        if known is None or _outlasts(hold.until, known.until):
-            longest[hold.scope, hold.key] = hold
-    return longest
+def active(at: datetime) -> dict[tuple[str, str], list[Hold]]:
+    """Return all holds in force by (scope, key), the longest of each first; there are few."""
+    found: dict[tuple[str, str], list[Hold]] = {}
+    for hold in Hold.objects.active(at).order_by(F("until").desc(nulls_first=True), "pk"):
+        found.setdefault((hold.scope, hold.key), []).append(hold)
+    return found
 
 
 @transaction.atomic

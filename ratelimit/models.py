@@ -79,6 +79,12 @@ class Hold(models.Model):
         return f"{self.get_scope_display()} {self.key}: {self.get_cause_display()}"
 
 
+# Causes that last until the provider, or staff, says that all is well again.
+STOPS = frozenset(
+    {Hold.Cause.CREDENTIALS, Hold.Cause.BILLING, Hold.Cause.POLICY, Hold.Cause.REGISTRATION}
+)
+
+
 class FailureStreak(models.Model):
     """Calls of one Meta app that failed in a row since one last came through."""
 

@@ -8,10 +8,16 @@ from django import forms
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
+from messaging import holding, stops
+from messaging.admin.pausing import Pausable
 from messaging.models import BusinessAccount, MetaApp, PhoneNumber
-from orgs import audit
+from orgs import audit, database
+from ratelimit import holds
+
+STATE_COLOURS = {"sends": "success", "held": "danger"}
 
 
 class _SecretForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form takes no argument at run time
@@ -105,14 +111,20 @@ class BusinessAccountAdmin(_Audited):
     list_select_related = ["org", "app"]
     search_fields = ["waba_id", "name"]
 
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        """Save; with a new token Meta is asked at once whether it may send again."""
+        super().save_model(request, obj, form, change)
+        if change and "access_token" in form.changed_data:
+            stops.look_soon(obj)
+
     def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
         """Numbers refer to it."""
         return False
 
 
 @admin.register(PhoneNumber)
-class PhoneNumberAdmin(_Audited):
-    """Numbers we send from."""
+class PhoneNumberAdmin(Pausable, _Audited):
+    """Numbers we send from; what holds one stands in the list."""
 
     list_display = [
         "phone_number_id",
@@ -120,13 +132,36 @@ class PhoneNumberAdmin(_Audited):
         "verified_name",
         "org",
         "account",
-        "is_active",
     ]
     list_filter = ["org", "is_active"]
-    list_select_related = ["org", "account"]
+    list_select_related = ["org", "account__app"]
     search_fields = ["phone_number_id", "display_phone_number"]
-    readonly_fields = ["display_phone_number", "verified_name", "quality_rating"]
+    readonly_fields = ["display_phone_number", "verified_name", "quality_rating", "state"]
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Add the state, for which the holds are read once per page."""
+        active = holds.active(database.now())
+
+        @display(description="State", label=STATE_COLOURS)
+        def state(number: PhoneNumber) -> tuple[str, str]:
+            return _state(number, active)
+
+        return [*super().get_list_display(request), state]
+
+    @display(description="State", label=STATE_COLOURS)
+    def state(self, number: PhoneNumber) -> tuple[str, str]:
+        """Return what holds it, or that it sends."""
+        return _state(number, holds.active(database.now()))
 
     def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
         """Messages refer to it; make it inactive instead."""
         return False
+
+
+def _state(number: PhoneNumber, active: holding.Active) -> tuple[str, str]:
+    if not (number.is_active and number.org.is_active):
+        return "held", "Inactive"
+    found = holding.on_number(active, number)
+    if not found:
+        return "sends", "Sends"
+    return "held", f"{found[0].get_scope_display()}: {found[0].get_cause_display()}"

@@ -23,6 +23,8 @@ from messaging.admin.access import ReadOnly
 from messaging.models import DeadLetter, MessageEvent, OutboundAttempt, OutboundMessage
 from messaging.operations import Instruction
 from messaging.states import Cause, Status
+from messaging.waiting import Board
+from orgs import database
 
 COLOURS = {
     Status.QUEUED: "info",
@@ -31,6 +33,13 @@ COLOURS = {
     Status.DELIVERED: "success",
     Status.FAILED: "danger",
     Status.CANCELLED: "default",
+}
+
+EXPLANATIONS = {
+    "requeue": "{count} selected. Those that are failed at this moment will be sent again, with "
+    "fresh attempts; consent and expiry are asked again first.",
+    "cancel": "{count} selected. Those that are queued at this moment will be withdrawn; one "
+    "that a worker has already taken may still arrive.",
 }
 
 Operation = Callable[[Sequence[uuid.UUID], Instruction], list[uuid.UUID]]
@@ -114,6 +123,7 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
             {
                 "fields": [
                     "status_label",
+                    "waits_for",
                     "error",
                     "error_message",
                     "advice",
@@ -132,6 +142,7 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
             {
                 "fields": [
                     "created_at",
+                    "scheduled_at",
                     "due_at",
                     "expires_at",
                     "accepted_at",
@@ -156,7 +167,7 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
             },
         ),
     ]
-    readonly_fields = ["status_label", "error", "advice", "recipient", "what"]
+    readonly_fields = ["status_label", "waits_for", "error", "advice", "recipient", "what"]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[OutboundMessage], search_term: str
@@ -192,6 +203,15 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
     def what(self, message: OutboundMessage) -> str:
         """Return the kind, with the template's name."""
         return f"{message.kind} {message.template_name}".strip()
+
+    @display(description="Waits for")
+    def waits_for(self, message: OutboundMessage) -> str:
+        """Return why a queued message is not going yet, and when that is next looked at."""
+        waiting = Board.at(database.now()).of(message)
+        if waiting is None:
+            return "–"
+        until = f"{waiting.until:%Y-%m-%d %H:%M:%S} UTC" if waiting.until else "somebody ends it"
+        return f"{waiting.reason.replace('_', ' ')}, until {until}. {waiting.detail}"
 
     @display(description="Error")
     def error(self, message: OutboundMessage) -> str:
@@ -277,7 +297,7 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
             "action": name,
             "ids": ids,
             "needs_reason": request.POST.get("confirmed") == "yes",
-            "only": "failed" if verb == "requeue" else "queued",
+            "explanation": EXPLANATIONS[verb].format(count=len(ids)),
             "action_checkbox_name": ACTION_CHECKBOX_NAME,
         }
         return TemplateResponse(request, "admin/messaging/confirm.html", context)

@@ -32,7 +32,9 @@ from orgs.problems import Problem
 
 def messages_of(request: Request) -> MessageQuerySet:
     """Return the messages of the key's organisation, and no others."""
-    return OutboundMessage.objects.of(key_of(request).org).select_related("phone_number")
+    return OutboundMessage.objects.of(key_of(request).org).select_related(
+        "phone_number__account__app", "phone_number__org"
+    )
 
 
 class MessageList(generics.ListAPIView[OutboundMessage]):

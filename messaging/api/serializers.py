@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, cast
 
 from rest_framework import serializers
 
 from messaging.models import MessageEvent, OutboundAttempt, OutboundMessage
+from messaging.states import Status
+from messaging.waiting import Board, Waiting
+from orgs import database
 
 
 class AttemptSerializer(serializers.ModelSerializer[OutboundAttempt]):
@@ -56,6 +60,10 @@ class MessageSerializer(serializers.ModelSerializer[OutboundMessage]):
     type = serializers.CharField(source="kind")
     template = serializers.CharField(source="template_name")
     priority = serializers.CharField(source="get_priority_display")
+    hold_reason = serializers.SerializerMethodField(
+        help_text="Why a queued message is not going yet; null when it goes."
+    )
+    next_look_at = serializers.SerializerMethodField(help_text="When that is next looked at.")
 
     class Meta:
         model = OutboundMessage
@@ -75,8 +83,12 @@ class MessageSerializer(serializers.ModelSerializer[OutboundMessage]):
             "idempotency_key",
             "attempt_count",
             "max_attempts",
+            "scheduled_at",
             "due_at",
             "expires_at",
+            "on_unknown",
+            "hold_reason",
+            "next_look_at",
             "provider_message_id",
             "error_code",
             "error_message",
@@ -93,6 +105,25 @@ class MessageSerializer(serializers.ModelSerializer[OutboundMessage]):
         """Give ``from``, which Python cannot name, its name."""
         fields = super().get_fields()
         return {("from" if name == "from_" else name): field for name, field in fields.items()}
+
+    def get_hold_reason(self, message: OutboundMessage) -> str | None:
+        """Return the cause of the hold, or why it is due later."""
+        waiting = self._waiting(message)
+        return waiting.reason if waiting else None
+
+    def get_next_look_at(self, message: OutboundMessage) -> datetime | None:
+        """Return when it is next looked at, if that is known."""
+        waiting = self._waiting(message)
+        return waiting.until if waiting else None
+
+    def _waiting(self, message: OutboundMessage) -> Waiting | None:
+        if message.status != Status.QUEUED:
+            return None
+        # Asked for once per response, and only if a message in it is queued.
+        context = cast(dict[str, Any], self.context)
+        if "board" not in context:
+            context["board"] = Board.at(database.now())
+        return cast(Board, context["board"]).of(message)
 
     def get_to(self, message: OutboundMessage) -> str | None:
         """Return the phone number in E.164, or null."""

@@ -16,6 +16,10 @@ def steady_seconds() -> float:
     return time.clock_gettime(clock)
 
 
+# The code of a call for which no connection could be made.
+CONNECTION = "CONNECTION"
+
+
 class Outcome(enum.StrEnum):
     """What one call to the provider came to."""
 

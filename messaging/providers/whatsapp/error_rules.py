@@ -129,6 +129,13 @@ _THROTTLES = [
         "Correct the templates' categories; the cap ends by itself.",
     ),
     _throttle("131208", Scope.NUMBER, "Too many messages to groups", _MINUTE),
+    _throttle(
+        "132015",
+        Scope.TEMPLATE,
+        "The template is paused because of its quality",
+        3 * _HOUR,
+        "It waits until Meta lets the template go; look at its quality.",
+    ),
     _throttle("132069", Scope.TEMPLATE, "The flow is throttled", _HOUR),
 ]
 
@@ -195,7 +202,6 @@ _TEMPLATES = [
     for code, title, advice in (
         ("132001", "The template does not exist in this language", "Check name and language."),
         ("132007", "The template's content breaks a policy", "Change the template at Meta."),
-        ("132015", "The template is paused for its quality", "Improve it, or wait for the end."),
         ("132016", "The template is disabled", "Make a new template."),
         ("132068", "The flow is blocked", "Correct the flow at Meta."),
     )

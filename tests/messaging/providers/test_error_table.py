@@ -16,13 +16,13 @@ EXPECTED = {
     "RT-waba": "80007 80008 131064",
     "RT-num": "130429 131048 131057 131208",
     "RT-pair": "131056",
-    "RT-flow": "132069",
+    "RT-tpl": "132015 132069",
     "PM": (
         "100 131008 131009 131036 131041 131047 131051 131055 131062 132000 132005 132008 132012 "
         "132018 134100 137000 131201 131203 131207 131215"
     ),
     "PM-rcp": "130403 130472 130497 131021 131026 131030 131049 131050",
-    "PM-tpl": "132001 132007 132015 132016 132068",
+    "PM-tpl": "132001 132007 132016 132068",
     "PA-credentials": "0 3 10 101 102 104 190 200 230 299 131005",
     "PA-registration": "33 803 131037 131045 133010 133016",
     "PA-billing": "131042 134011",
@@ -34,7 +34,7 @@ CLASSES = {
     "RT-waba": (Outcome.THROTTLED, Scope.ACCOUNT),
     "RT-num": (Outcome.THROTTLED, Scope.NUMBER),
     "RT-pair": (Outcome.THROTTLED, Scope.PAIR),
-    "RT-flow": (Outcome.THROTTLED, Scope.TEMPLATE),
+    "RT-tpl": (Outcome.THROTTLED, Scope.TEMPLATE),
     "PM": (Outcome.REJECTED, Scope.MESSAGE),
     "PM-rcp": (Outcome.REJECTED, Scope.RECIPIENT),
     "PM-tpl": (Outcome.REJECTED, Scope.TEMPLATE),

@@ -9,9 +9,8 @@ from collections.abc import Mapping
 import certifi
 import pycurl
 
-from messaging.providers.base import steady_seconds
+from messaging.providers.base import CONNECTION, steady_seconds
 from messaging.providers.whatsapp.transports.base import (
-    CONNECTION,
     CONNECTION_LOST,
     LARGEST_ANSWER,
     TIMEOUT,

@@ -18,9 +18,8 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from messaging.providers.base import steady_seconds
+from messaging.providers.base import CONNECTION, steady_seconds
 from messaging.providers.whatsapp.transports.base import (
-    CONNECTION,
     CONNECTION_LOST,
     LARGEST_ANSWER,
     TIMEOUT,

@@ -1,0 +1,58 @@
+"""Deleting what has been kept long enough, in batches small enough to stall nobody."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from messaging.models import OutboundMessage, WebhookDelivery
+from messaging.states import Status
+from orgs import database
+from orgs.append_only import deletion_allowed
+from orgs.ids import first_uuid7
+
+BATCH = 500
+_UNFINISHED = (Status.QUEUED, Status.SENDING)
+
+
+def purge_messages() -> int:
+    """Delete one batch of finished messages past their retention; return how many.
+
+    Attempts and timeline go with them. Age counts from acceptance, which the ids tell.
+    """
+    cutoff = _cutoff(settings.OUTBOUND_MESSAGE_RETENTION_DAYS)
+    if cutoff is None:
+        return 0
+    with deletion_allowed():
+        ids = list(
+            OutboundMessage.objects.select_for_update(skip_locked=True)
+            .filter(pk__lt=first_uuid7(cutoff), created_at__lt=cutoff)
+            .exclude(status__in=_UNFINISHED)
+            .order_by("pk")
+            .values_list("pk", flat=True)[:BATCH]
+        )
+        OutboundMessage.objects.filter(pk__in=ids).delete()
+    return len(ids)
+
+
+def purge_webhooks() -> int:
+    """Delete one batch of processed webhooks past their retention; return how many."""
+    cutoff = _cutoff(settings.OUTBOUND_WEBHOOK_RETENTION_DAYS)
+    if cutoff is None:
+        return 0
+    with deletion_allowed():
+        ids = list(
+            WebhookDelivery.objects.select_for_update(skip_locked=True)
+            .filter(received_at__lt=cutoff)
+            .exclude(status=WebhookDelivery.Status.PENDING)
+            .order_by("received_at")
+            .values_list("pk", flat=True)[:BATCH]
+        )
+        WebhookDelivery.objects.filter(pk__in=ids).delete()
+    return len(ids)
+
+
+def _cutoff(days: int) -> datetime | None:
+    """Return the time before which rows may go; None when they stay for ever."""
+    return database.now() - timedelta(days=days) if days else None

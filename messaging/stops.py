@@ -1,0 +1,92 @@
+"""Numbers and accounts that Meta has stopped: asking whether they may send again."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from django.conf import settings
+from django.db import transaction
+
+from messaging import wake
+from messaging.models import BusinessAccount, PhoneNumber
+from messaging.providers.whatsapp import api
+from orgs import database
+from ratelimit import holds
+from ratelimit.models import STOPS, Hold
+
+logger = logging.getLogger(__name__)
+
+ACTOR = "system:health_status"
+
+
+def probe_due() -> int:
+    """Ask Meta for the health of the stop longest due; lift it when Meta lets it send again.
+
+    Returns how many were asked for: 0 or 1.
+    """
+    hold = _take()
+    if hold is None:
+        return 0
+    try:
+        health = _ask(hold)
+    except api.ApiError as error:
+        _note(hold, str(error))
+        return 1
+    if health is None:
+        _note(hold, "Nothing is left to ask for: the number or account is gone.")
+    elif health.can_send:
+        holds.lift([hold], actor=ACTOR, reason="Meta says that it may send.")
+        wake.now(wake.SEND)
+    else:
+        _note(hold, health.reason)
+    return 1
+
+
+def look_soon(account: BusinessAccount) -> None:
+    """Have the stops of an account and its numbers probed at once, as after a new token."""
+    numbers = PhoneNumber.objects.filter(account=account).values_list("phone_number_id", flat=True)
+    for scope, keys in (
+        (Hold.Scope.ACCOUNT, [account.waba_id]),
+        (Hold.Scope.NUMBER, list(numbers)),
+    ):
+        Hold.objects.filter(scope=scope, key__in=keys, cause__in=STOPS).update(
+            probe_at=database.now()
+        )
+
+
+@transaction.atomic
+def _take() -> Hold | None:
+    """Take one stop that is due to be probed, so that no other process asks for it too."""
+    now = database.now()
+    hold = (
+        Hold.objects.select_for_update(skip_locked=True)
+        .filter(cause__in=STOPS, probe_at__lte=now)
+        .order_by("probe_at")
+        .first()
+    )
+    if hold is not None:
+        hold.probes += 1
+        hold.probe_at = now + timedelta(seconds=settings.OUTBOUND_STOP_PROBE_SECONDS)
+        hold.save(update_fields=["probes", "probe_at"])
+    return hold
+
+
+def _ask(hold: Hold) -> api.Health | None:
+    numbers = PhoneNumber.objects.select_related("account")
+    by_scope = {Hold.Scope.NUMBER: "phone_number_id", Hold.Scope.ACCOUNT: "account__waba_id"}
+    number = numbers.filter(**{by_scope[Hold.Scope(hold.scope)]: hold.key}).first()
+    if number is None:
+        return None
+    return api.fetch_health(
+        settings.WHATSAPP_CLOUD_API_BASE_URL,
+        settings.WHATSAPP_GRAPH_VERSION,
+        number.phone_number_id,
+        number.account.access_token,
+    )
+
+
+def _note(hold: Hold, text: str) -> None:
+    """Keep the latest answer where staff see it."""
+    logger.info("Still stopped", extra={"scope": hold.scope, "cause": hold.cause})
+    Hold.objects.filter(pk=hold.pk).update(detail=text[:500])

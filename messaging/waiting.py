@@ -1,0 +1,70 @@
+"""Why a queued message is not going yet, and when it is next looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from messaging import holding
+from messaging.models import OutboundMessage
+from messaging.states import Status
+from ratelimit import holds
+from ratelimit.models import Hold
+
+INACTIVE = "inactive"
+SCHEDULED = "scheduled"
+RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What stands between a queued message and its call."""
+
+    reason: str  # a cause of a hold, or one of this module's words
+    until: datetime | None  # None: until somebody changes it
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The holds in force at one moment, to ask about many messages."""
+
+    active: holding.Active
+    now: datetime
+
+    @classmethod
+    def at(cls, now: datetime) -> Board:
+        """Read the holds, by one query."""
+        return cls(holds.active(now), now)
+
+    def of(self, message: OutboundMessage) -> Waiting | None:
+        """Return why the message waits; None when it does not.
+
+        Of several reasons the one that lasts longest. Its number must be loaded with account,
+        app and organisation.
+        """
+        if message.status != Status.QUEUED:
+            return None
+        number = message.phone_number
+        if not number.is_active or not number.org.is_active:
+            return Waiting(INACTIVE, None, "The number or the organisation is inactive.")
+        template = self.active.get(holding.template_key(message, number), [])
+        reasons = [
+            self._held(hold) for hold in (*holding.on_number(self.active, number), *template)
+        ]
+        if message.due_at is not None and message.due_at > self.now:
+            reasons.append(self._later(message, message.due_at))
+        return max(reasons, key=lambda reason: _lasts(reason.until), default=None)
+
+    def _held(self, hold: Hold) -> Waiting:
+        text = hold.detail or f"{hold.get_scope_display()}: {hold.get_cause_display()}"
+        return Waiting(hold.cause, hold.until or hold.probe_at, text)
+
+    def _later(self, message: OutboundMessage, due_at: datetime) -> Waiting:
+        if message.last_attempt_number:
+            return Waiting(RETRY, due_at, message.error_message)
+        return Waiting(SCHEDULED, due_at, "The client asked for a later time.")
+
+
+def _lasts(until: datetime | None) -> tuple[bool, float]:
+    return until is None, until.timestamp() if until else 0.0
