@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from datetime import timedelta
 
 from django.conf import settings
@@ -14,8 +13,6 @@ from messaging.providers.whatsapp import api
 from orgs import database
 from ratelimit import holds
 from ratelimit.models import STOPS, Hold
-
-logger = logging.getLogger(__name__)
 
 ACTOR = "system:health_status"
 
@@ -88,5 +85,4 @@ def _ask(hold: Hold) -> api.Health | None:
 
 def _note(hold: Hold, text: str) -> None:
     """Keep the latest answer where staff see it."""
-    logger.info("Still stopped", extra={"scope": hold.scope, "cause": hold.cause})
     Hold.objects.filter(pk=hold.pk).update(detail=text[:500])

@@ -156,6 +156,24 @@ def test_a_hold_of_one_number_does_not_touch_another(provider: ScriptedProvider)
     assert [outgoing.key for outgoing in provider.sent] == [str(free.pk)]
 
 
+def test_a_template_on_hold_steps_back_and_the_others_go(provider: ScriptedProvider):
+    rule = ErrorRule("132015", Outcome.THROTTLED, Scope.TEMPLATE, "t", "a", wait_seconds=3600)
+    provider.answer(Outcome.THROTTLED, error_code="132015", rule=rule)
+    number = PhoneNumberFactory()
+    first = consented(phone_number=number, template_name="news", template_language="en")
+    send_due()
+    first.refresh_from_db()
+    provider.sent.clear()
+    provider.script = accepted
+    held = consented(phone_number=number, template_name="news", template_language="en")
+    free = consented(phone_number=number, template_name="order", template_language="en")
+    send_due()
+    held.refresh_from_db()
+    assert [outgoing.key for outgoing in provider.sent] == [str(free.pk)]
+    assert (first.status, held.status, held.attempt_count) == (Status.QUEUED, Status.QUEUED, 0)
+    assert Hold.objects.get().key == f"{number.account.waba_id}/news/en"
+
+
 def test_a_lost_answer_keeps_the_message_in_sending(provider: ScriptedProvider):
     provider.answer(Outcome.UNKNOWN, error_code="TIMEOUT")
     message = consented()

@@ -80,3 +80,26 @@ def test_both_steps_bring_a_message_out_of_sending(settings):
     rescue.rescue_overdue()
     message.refresh_from_db()
     assert message.status == Status.QUEUED
+
+
+@pytest.mark.parametrize(
+    ("category", "of_org", "of_message", "status"),
+    [
+        ("marketing", "resend", "", Status.QUEUED),
+        ("utility", "hold", "", Status.FAILED),
+        ("utility", "hold", "resend", Status.QUEUED),
+        ("marketing", "resend", "hold", Status.FAILED),
+        ("marketing", "", "resend", Status.QUEUED),
+    ],
+)
+def test_the_message_and_then_its_organization_decide_about_a_lost_answer(
+    category, of_org, of_message, status
+):
+    message = abandoned(
+        outcome="UNKNOWN", category=category, attempt_count=1, on_unknown=of_message
+    )
+    message.org.on_unknown = of_org
+    message.org.save()
+    rescue.rescue_overdue()
+    message.refresh_from_db()
+    assert message.status == status
