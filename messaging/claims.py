@@ -98,7 +98,11 @@ def claim_due(
         if not due:
             return None
         active = holds.active(now)
-        numbers, probing = _open_numbers(lanes.eligible(due), active, now)
+        found = lanes.eligible(due)
+        holds.place(
+            [holding.unreadable(number, now) for number in lanes.unreadable(due, found)], now
+        )
+        numbers, probing = _open_numbers(found, active, now)
         open_lanes = [lane for lane in due if lane.number_id in numbers]
         turns = lanes.take_turns(
             open_lanes,

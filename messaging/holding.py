@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from django.conf import settings
@@ -44,6 +44,21 @@ def template_key(message: OfTemplate, number: PhoneNumber) -> ScopeKey:
     """Return the scope of the message's template in the number's account."""
     name, language = message.template_name, message.template_language
     return Hold.Scope.TEMPLATE, f"{number.account.waba_id}/{name}/{language}"
+
+
+def unreadable(number: PhoneNumber, now: datetime) -> HoldRequest:
+    """Return the hold of a number whose access token no key of ours opens."""
+    return HoldRequest(
+        scope=Hold.Scope.NUMBER,
+        key=number.phone_number_id,
+        cause=Hold.Cause.CREDENTIALS,
+        until=None,
+        code="UNREADABLE",
+        detail="No key in OUTBOUND_ENCRYPTION_KEYS opens the access token: add the old key, or "
+        "enter the token again.",
+        org_id=number.org_id,
+        probe_at=now + timedelta(seconds=settings.OUTBOUND_STOP_PROBE_SECONDS),
+    )
 
 
 def pauses_for(message: OfTemplate, number: PhoneNumber, verdict: Verdict) -> list[HoldRequest]:

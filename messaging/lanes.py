@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import random
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +14,9 @@ from django.db import connection
 from django.db.models import Q
 
 from messaging.models import OutboundMessage, PhoneNumber
+from orgs.encryption import DecryptionError
+
+logger = logging.getLogger(__name__)
 
 # Messages one lane may take in one claim, so that every claim stays short.
 QUANTUM = 200
@@ -49,7 +54,10 @@ def due(now: datetime) -> list[Lane]:
 
 
 def eligible(lanes: Sequence[Lane]) -> dict[int, PhoneNumber]:
-    """Return the active numbers of these lanes, with what sending needs and nothing more."""
+    """Return the active numbers of these lanes, with what sending needs and nothing more.
+
+    A number whose token no key opens is left out, so that it stops nobody else.
+    """
     found = (
         PhoneNumber.objects.filter(
             Q(pk__in={lane.number_id for lane in lanes}), is_active=True, org__is_active=True
@@ -60,7 +68,24 @@ def eligible(lanes: Sequence[Lane]) -> dict[int, PhoneNumber]:
             *("account__access_token", "account__waba_id", "account__app__app_id"),
         )
     )
-    return {number.pk: number for number in found}
+    try:
+        return {number.pk: number for number in found}
+    except DecryptionError:
+        logger.exception("A token cannot be read; its numbers are left out")
+    readable: dict[int, PhoneNumber] = {}
+    for pk in found.values_list("pk", flat=True):
+        with suppress(DecryptionError):
+            readable[pk] = found.get(pk=pk)
+    return readable
+
+
+def unreadable(lanes: Sequence[Lane], readable: Mapping[int, PhoneNumber]) -> list[PhoneNumber]:
+    """Return the active numbers of the lanes that ``eligible`` left out; usually no query."""
+    left = {lane.number_id for lane in lanes} - readable.keys()
+    if not left:
+        return []
+    numbers = PhoneNumber.objects.filter(pk__in=left, is_active=True, org__is_active=True)
+    return list(numbers.only("phone_number_id", "org"))
 
 
 def take_turns(

@@ -11,6 +11,7 @@ from messaging import wake
 from messaging.models import BusinessAccount, PhoneNumber
 from messaging.providers.whatsapp import api
 from orgs import database
+from orgs.encryption import DecryptionError
 from ratelimit import holds
 from ratelimit.models import STOPS, Hold
 
@@ -27,7 +28,7 @@ def probe_due() -> int:
         return 0
     try:
         health = _ask(hold)
-    except api.ApiError as error:
+    except (api.ApiError, DecryptionError) as error:
         _note(hold, str(error))
         return 1
     if health is None:
