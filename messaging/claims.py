@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -78,18 +78,23 @@ class Claim:
     """A batch of messages this process alone may send until the lease runs out."""
 
     messages: Sequence[Claimed]
-    more: bool  # whether some lane may have more
+    more: bool  # whether some lane has, or may have, more
     deadline: float  # providers.base.steady_seconds() after which no call may start
 
 
 def claim_due(
-    free: int, *, capacity: int | None = None, busy: Mapping[int, int] | None = None
+    free: int,
+    *,
+    capacity: int | None = None,
+    busy: Mapping[int, int] | None = None,
+    ceiling: Callable[[PhoneNumber], int] | None = None,
 ) -> Claim | None:
     """Claim up to ``free`` due messages of numbers that may send; None when there are none.
 
-    ``capacity`` and ``busy`` (calls in flight by number's pk) bound each number's share. Rows
-    another worker holds are passed over. Consent, expiry and window are asked after the rows
-    are locked, by statements of their own, so that what was committed before is seen.
+    ``capacity`` and ``busy`` (calls in flight by number's pk) bound each number's share, and
+    ``ceiling`` says how many calls of a number may be in flight at once. Rows another worker
+    holds are passed over. Consent, expiry and window are asked after the rows are locked, by
+    statements of their own, so that what was committed before is seen.
     """
     begun = steady_seconds()
     with transaction.atomic():
@@ -109,7 +114,10 @@ def claim_due(
             free=free,
             capacity=capacity or 2 * free,
             busy=busy or {},
-            only_one=probing,
+            ceilings={
+                pk: 1 if pk in probing else ceiling(number) if ceiling else free
+                for pk, number in numbers.items()
+            },
         )
         rows = _lock_due(turns, now)
         held = _postpone_held_templates(rows, numbers, active, now)
@@ -119,14 +127,14 @@ def claim_due(
         going = [row for row in rows if row.pk not in stay]
         claim_id = uuid.uuid4()
         _take(going, claim_id, now)
-    if not rows:
+    more = len(turns) < len(open_lanes) or len(rows) >= sum(turn.most for turn in turns)
+    if not rows and not (open_lanes and more):
         return None
     for row in going:
         row.phone_number, row.claim_id = numbers[row.phone_number_id], claim_id
     # A call that starts later could outlive the lease with its connect and read time-outs.
     margin = settings.OUTBOUND_CONNECT_TIMEOUT_SECONDS + settings.OUTBOUND_READ_TIMEOUT_SECONDS
     deadline = begun + settings.OUTBOUND_LEASE_SECONDS - margin
-    more = len(turns) < len(open_lanes) or len(rows) >= sum(turn.most for turn in turns)
     return Claim(going, more, deadline)
 
 

@@ -15,6 +15,7 @@ from messaging import channels, claims, dispatch
 from messaging.claims import Claim, Claimed
 from messaging.courier import Courier
 from messaging.dispatch import Answered
+from messaging.pace import Pace
 from messaging.providers.base import Outcome, Outgoing, Result
 
 logger = logging.getLogger(__name__)
@@ -24,6 +25,8 @@ LINGER_SECONDS = 0.02
 RECORD_MOST = 200
 # New messages are claimed when this share of the capacity is free: large batches cost less.
 CLAIM_SHARE = 16
+LARGE_CLAIM = 100
+SATURATED_SECONDS = 0.05
 # An answer is worth some patience: after so many tries, with these waits in seconds between
 # them, it is given up, and its message is rescued as unknown when the lease runs out.
 RECORD_AGAIN_SECONDS = (0.2, 1.0, 3.0, 6.0, 12.0, 24.0)
@@ -34,6 +37,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self._capacity = settings.OUTBOUND_SEND_CONCURRENCY
+        self._pace = Pace()
         self._results: SimpleQueue[list[Result]] = SimpleQueue()  # an empty list rings
         self._couriers: dict[str, Courier] = {}
         self._flying: dict[str, Claimed] = {}
@@ -107,6 +111,8 @@ class Dispatcher:
             if not self._answered:
                 self._oldest = monotonic()
             self._answered.append((message, result))
+            if result.http_status is not None:
+                self._pace.note(message.phone_number_id, result.duration_ms / 1000)
 
     def _should_record(self) -> bool:
         if not self._answered or monotonic() < self._record_after:
@@ -153,7 +159,9 @@ class Dispatcher:
         busy = Counter(message.phone_number_id for message in self._flying.values())
         free = self._capacity - len(self._flying) - len(self._answered)
         try:
-            claim = claims.claim_due(free, capacity=self._capacity, busy=busy)
+            claim = claims.claim_due(
+                free, capacity=self._capacity, busy=busy, ceiling=self._pace.ceiling
+            )
         except DatabaseError as error:
             connection.close()
             logger.warning("Nothing claimed (%s); looking again soon", type(error).__name__)
@@ -161,7 +169,10 @@ class Dispatcher:
         if claim is None:
             return 0
         if claim.more:
-            self._look_at = 0.0
+            # A large claim is followed by the next at once; small ones mean that the numbers
+            # are as busy as they may be, and claiming row by row would cost too much.
+            pause = 0.0 if len(claim.messages) >= LARGE_CLAIM else SATURATED_SECONDS
+            self._look_at = monotonic() + pause
         self._hand_over(claim)
         return len(claim.messages)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -64,7 +63,7 @@ def eligible(lanes: Sequence[Lane]) -> dict[int, PhoneNumber]:
         )
         .select_related("account__app", "org")
         .only(
-            *("phone_number_id", "org__org_id"),
+            *("phone_number_id", "messages_per_second", "org__org_id"),
             *("account__access_token", "account__waba_id", "account__app__app_id"),
         )
     )
@@ -94,13 +93,13 @@ def take_turns(
     free: int,
     capacity: int,
     busy: Mapping[int, int],
-    only_one: AbstractSet[int] = frozenset(),
+    ceilings: Mapping[int, int] | None = None,
 ) -> list[Turn]:
     """Share ``free`` places among the numbers of the lanes; the best lane of each goes first.
 
     ``busy`` counts the calls in flight by number. With k numbers at work none has more than
-    capacity / (k + 1): there is always room for one that comes next, whoever hangs. Those in
-    ``only_one`` may give a single message.
+    capacity / (k + 1): there is always room for one that comes next, whoever hangs.
+    ``ceilings`` bounds the calls in flight of single numbers further.
     """
     best: dict[int, Lane] = {}
     for lane in lanes:
@@ -109,8 +108,11 @@ def take_turns(
             best[lane.number_id] = lane
     at_work = len(best.keys() | {number for number, count in busy.items() if count})
     most = max(1, capacity // (at_work + 1))
-    room = {number: min(QUANTUM, most - busy.get(number, 0)) for number in best}
-    room |= {number: min(1, room[number]) for number in only_one & room.keys()}
+    highest = ceilings or {}
+    room = {
+        number: min(QUANTUM, min(most, highest.get(number, most)) - busy.get(number, 0))
+        for number in best
+    }
     waiting = [number for number in best if room[number] > 0]
     random.shuffle(waiting)
     given = dict.fromkeys(waiting, 0)

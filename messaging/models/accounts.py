@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from consent.models import Contact
@@ -60,6 +61,11 @@ class PhoneNumber(models.Model):
     display_phone_number = models.CharField(max_length=32, blank=True)
     verified_name = models.CharField(max_length=200, blank=True)
     quality_rating = models.CharField(max_length=16, blank=True)
+    messages_per_second = models.PositiveSmallIntegerField(
+        default=60,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="Meta allows 80 or, after an upgrade, 1,000, sent and received together.",
+    )
     is_active = models.BooleanField(default=True, help_text="An inactive number sends nothing.")
     created_at = models.DateTimeField(auto_now_add=True)
 
