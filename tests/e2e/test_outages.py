@@ -37,6 +37,26 @@ def test_with_redis_stopped_for_a_minute_sending_goes_on(tmp_path: Path):
             assert all(len(stack.ledger_of(message_id)) == 1 for message_id in ids)
 
 
+def test_after_a_restart_of_postgresql_everything_goes_on_by_itself(tmp_path: Path):
+    with services.postgres(private=True) as server:
+        settings = {**QUICK, "DATABASE_URL": server.url}
+        with Stack(tmp_path, embedded=False, settings=settings) as stack:
+            stack.sandbox("POST", "config", json={"latency_ms": 1000})
+            ids = [stack.queue(f"+120255534{n:02}") for n in range(5)]
+            wait_until(lambda: stack.ledger_of(ids[0]), 15, "the call to arrive")
+            server.stop()
+            answer = stack.api("GET", "outbound-messages")
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+            assert answer.headers["Retry-After"]
+            server.start()
+            stack.sandbox("POST", "config", json={"latency_ms": 20})
+            wait_until(lambda: stack.api("GET", "outbound-messages").ok, 30, "the API")
+            ids.append(stack.queue("+12025553499"))
+            for message_id in ids:
+                stack.wait_status(message_id, "DELIVERED", 60)
+                assert len(stack.ledger_of(message_id)) == 1
+
+
 def test_a_worker_killed_in_the_middle_of_200_calls_loses_and_doubles_nothing(tmp_path: Path):
     calm = {**QUICK, "OUTBOUND_READ_TIMEOUT_SECONDS": "2", "OUTBOUND_UNKNOWN_WINDOW_SECONDS": "10"}
     with Stack(tmp_path, embedded=False, settings=calm) as stack:
