@@ -48,6 +48,7 @@ def installed(
                 *("connect_number", "acme", "--app-id", "300000000000001"),
                 *("--waba-id", "100000000000001", "--phone-number-id", number, "--no-verify"),
             )
+        connection.execute("UPDATE messaging_phonenumber SET messages_per_second = 1000")
         yield stack, connection
 
 

@@ -26,9 +26,14 @@ class Numbers:
     ids: list[int]
 
 
-def numbers(connection: psycopg.Connection) -> Numbers:
-    """Return the connected numbers."""
-    rows = connection.execute("SELECT org_id, id FROM messaging_phonenumber ORDER BY id").fetchall()
+def numbers(connection: psycopg.Connection, org: str = "acme") -> Numbers:
+    """Return the connected numbers of an organisation."""
+    rows = connection.execute(
+        """SELECT number.org_id, number.id FROM messaging_phonenumber AS number
+        JOIN orgs_organization AS org ON org.id = number.org_id
+        WHERE org.org_id = %s ORDER BY number.id""",
+        (org,),
+    ).fetchall()
     return Numbers(rows[0][0], [row[1] for row in rows])
 
 
@@ -56,6 +61,7 @@ def messages(
     *,
     status: str = "QUEUED",
     priority: int = 20,
+    reference: str = "",
 ) -> None:
     """Create messages to the contacts in turn, from the numbers in turn; all due if queued."""
     connection.execute(
@@ -72,7 +78,8 @@ def messages(
             people.phone, 'WHATSAPP', 'template', 'order_update', 'en_US', %(payload)s::jsonb, '',
             'utility', 'transactional', %(priority)s::smallint, %(status)s::text,
             CASE WHEN %(status)s::text = 'QUEUED' THEN clock_timestamp() END,
-            now() + interval '7 days', 0, 5, 0, '', '', '', md5(n::text), '', '{{}}', '',
+            now() + interval '7 days', 0, 5, 0, '', '', '', md5(n::text),
+            %(reference)s::text, '{{}}', '',
             clock_timestamp(), clock_timestamp()
         FROM generate_series(0, %(count)s - 1) AS n, size
         JOIN people ON true WHERE people.place = n %% size.people""",
@@ -83,6 +90,7 @@ def messages(
             "payload": _TEMPLATE,
             "priority": priority,
             "status": status,
+            "reference": reference,
             "count": count,
         },
     )

@@ -1,0 +1,76 @@
+"""How long a new message waits behind 100,000 queued ones: of another organisation, of its own."""
+
+from __future__ import annotations
+
+import statistics
+import threading
+import time
+from argparse import Namespace
+
+import psycopg
+
+from bench import installation, seed
+from bench.report import Report
+from tests.e2e.stack import wait_until
+
+BACKLOG = 100_000
+CONTACTS = 20_000
+PROBES = 15
+OTHER_NUMBER = "200000000000009"
+
+
+def run(options: Namespace) -> Report:
+    """Measure the waits while one organisation's backlog leaves at full speed."""
+    report = Report("fairness", f"{BACKLOG:,} messages queued by one organisation")
+    with installation.installed(options, statuses=False) as (stack, connection):
+        stack.manage("create_org", "globex", "--name", "Globex")
+        stack.manage(
+            *("connect_number", "globex", "--app-id", "300000000000001", "--no-verify"),
+            *("--waba-id", "100000000000009", "--phone-number-id", OTHER_NUMBER),
+        )
+        busy, quiet = seed.numbers(connection, "acme"), seed.numbers(connection, "globex")
+        for senders in (busy, quiet):
+            seed.contacts(connection, senders, CONTACTS if senders is busy else 10)
+        seed.messages(connection, busy, BACKLOG, priority=30)
+        seed.settle(connection)
+        worker = installation.worker(stack, "worker-1")
+        wait_until(lambda: _left(connection) < BACKLOG, 60, "the first answer")
+        other = [_wait_of_one(connection, quiet, 20) for _ in range(PROBES)]
+        high = [_wait_of_one(connection, busy, 10) for _ in range(PROBES)]
+        backlog_left = _left(connection)
+        worker.stop()
+    _add(report, "another organisation's", other)
+    _add(report, "high priority of its own", high)
+    report.add("backlog", left_at_the_end=float(backlog_left))
+    return report
+
+
+def _add(report: Report, case: str, waits: list[float]) -> None:
+    report.add(
+        case, wait_p50_s=statistics.median(waits), wait_max_s=max(waits), messages=float(len(waits))
+    )
+
+
+def _wait_of_one(connection: psycopg.Connection, senders: seed.Numbers, priority: int) -> float:
+    """Queue one message as the API does, without a hint, and wait until it was accepted."""
+    threading.Event().wait(0.3)
+    begun = time.monotonic()
+    reference = f"probe-{begun}"
+    seed.messages(connection, senders, 1, priority=priority, reference=reference)
+    wait_until(lambda: _accepted(connection, reference), 30, "the answer to the probe")
+    return time.monotonic() - begun
+
+
+def _accepted(connection: psycopg.Connection, reference: str) -> bool:
+    row = connection.execute(
+        "SELECT 1 FROM outbound_message WHERE reference = %s AND status = 'SENT'", (reference,)
+    ).fetchone()
+    return row is not None
+
+
+def _left(connection: psycopg.Connection) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM outbound_message WHERE status = 'QUEUED'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
