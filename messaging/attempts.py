@@ -19,14 +19,27 @@ STATUSES = ("sent", "failed", "delivered", "read", "played")
 
 Key = tuple[uuid.UUID, int]  # message id, attempt number
 
+_TEXTS = (
+    "provider_message_id",
+    "error_code",
+    "error_message",
+    "trace_id",
+    "excerpt",
+    "receipts",
+)
+
 
 def start(keys: Sequence[Key], claim_id: uuid.UUID, now: datetime) -> None:
     """Write a STARTED row for each message just claimed."""
-    OutboundAttempt.objects.bulk_create(
-        OutboundAttempt(
-            message_id=message_id, attempt_number=number, claim_id=claim_id, started_at=now
-        )
-        for message_id, number in keys
+    fresh = dict.fromkeys(_TEXTS, "") | {
+        "claim_id": claim_id,
+        "outcome": OutboundAttempt.STARTED,
+        "charged": False,
+        "started_at": now,
+    }
+    database.insert_rows(
+        OutboundAttempt,
+        [{"message_id": pk, "attempt_number": number, **fresh} for pk, number in keys],
     )
 
 
@@ -107,12 +120,7 @@ _WRITTEN = (
     "finished_at",
     "duration_ms",
     "http_status",
-    "provider_message_id",
-    "error_code",
-    "error_message",
-    "trace_id",
-    "excerpt",
-    "receipts",
+    *_TEXTS,
 )
 
 

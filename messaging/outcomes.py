@@ -6,10 +6,10 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from django.conf import settings
 
-from messaging.models import OutboundMessage
 from messaging.providers.base import CONNECTION, ErrorRule, Outcome, Result, Scope
 from messaging.states import Status
 
@@ -76,6 +76,15 @@ def current_policy() -> Policy:
     )
 
 
+class Charged(Protocol):
+    """What a decision asks of the message."""
+
+    attempt_count: int
+    max_attempts: int
+    last_attempt_number: int
+    lease_expires_at: datetime | None
+
+
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """An error as both ways report it: the answer of a call, or a failed status."""
@@ -88,7 +97,7 @@ class Trouble:
 
 
 def after_result(
-    message: OutboundMessage,
+    message: Charged,
     result: Result,
     policy: Policy,
     now: datetime,
@@ -142,14 +151,14 @@ def came_through(result: Result) -> bool:
 
 
 def after_failed_receipt(
-    message: OutboundMessage, trouble: Trouble, policy: Policy, now: datetime
+    message: Charged, trouble: Trouble, policy: Policy, now: datetime
 ) -> Verdict:
     """Decide from a failed status; its attempt was counted when the call was answered."""
     return after_trouble(message, trouble, policy, now, used=max(message.attempt_count, 1))
 
 
 def after_trouble(
-    message: OutboundMessage, trouble: Trouble, policy: Policy, now: datetime, *, used: int
+    message: Charged, trouble: Trouble, policy: Policy, now: datetime, *, used: int
 ) -> Verdict:
     """Decide from a refusal; ``used`` counts the charged attempts with this one."""
     if trouble.outcome == Outcome.THROTTLED:
@@ -166,9 +175,7 @@ def after_trouble(
     return _queued(trouble, _after(now, wait, policy))
 
 
-def _throttled(
-    message: OutboundMessage, trouble: Trouble, policy: Policy, now: datetime
-) -> Verdict:
+def _throttled(message: Charged, trouble: Trouble, policy: Policy, now: datetime) -> Verdict:
     rule = trouble.rule
     if rule is not None and rule.scope == Scope.PAIR:
         free = message.last_attempt_number - message.attempt_count - 1

@@ -14,7 +14,7 @@ from messaging.models import OutboundAttempt, OutboundMessage
 from messaging.models.messages import DELIVERY_UNKNOWN
 from messaging.providers.base import Outcome, Result
 from messaging.states import Cause, Status
-from messaging.transitions import Change
+from messaging.transitions import Change, Row
 from orgs import database
 from orgs.models import UnknownPolicy
 
@@ -23,7 +23,7 @@ BATCH = 200
 
 # Without evidence a marketing message is not risked twice; the others are worth more than a
 # possible repetition.
-_HOLD_CATEGORIES = frozenset({OutboundMessage.Category.MARKETING})
+_USUAL = {OutboundMessage.Category.MARKETING.value: UnknownPolicy.HOLD}
 
 WORKER_LOST = "WORKER_LOST"
 
@@ -44,6 +44,7 @@ def rescue_overdue() -> int:
         known = attempts.load(keys)
         lost = {key: _lost(key) for key in keys if _is_started(known.get(key))}
         charges = attempts.finish(known, lost, now)
+        policies = _policies(rows)
         changes = []
         for key in keys:
             row, attempt = rows[key[0]], known.get(key)
@@ -52,7 +53,7 @@ def rescue_overdue() -> int:
             elif attempt is not None and attempt.outcome == Outcome.ACCEPTED:
                 changes.append(_accepted(row, attempt, now))
             else:
-                changes.append(_without_evidence(row, now))
+                changes.append(_without_evidence(row, policies[row.pk], now))
         transitions.apply(rows, changes, now=now)
     return len(rows)
 
@@ -64,13 +65,7 @@ def _lock_overdue(now: datetime) -> transitions.Rows:
         .order_by("lease_expires_at")
         .values_list("pk", flat=True)[:BATCH]
     )
-    rows = (
-        OutboundMessage.objects.filter(pk__in=list(ids))
-        .select_related("org")
-        .only(*transitions.READ, "category", "on_unknown", "org__on_unknown")
-        .order_by("pk")
-    )
-    return {row.pk: row for row in rows}
+    return transitions.lock(list(ids))
 
 
 def _is_started(attempt: OutboundAttempt | None) -> bool:
@@ -86,7 +81,7 @@ def _lost(key: attempts.Key) -> Result:
     )
 
 
-def _wait(row: OutboundMessage, charge: int, now: datetime) -> Change:
+def _wait(row: Row, charge: int, now: datetime) -> Change:
     window = timedelta(seconds=settings.OUTBOUND_UNKNOWN_WINDOW_SECONDS)
     return Change(
         row.pk,
@@ -102,7 +97,7 @@ def _wait(row: OutboundMessage, charge: int, now: datetime) -> Change:
     )
 
 
-def _accepted(row: OutboundMessage, attempt: OutboundAttempt, now: datetime) -> Change:
+def _accepted(row: Row, attempt: OutboundAttempt, now: datetime) -> Change:
     """The answer was stored after the claim had run out."""
     return Change(
         row.pk,
@@ -115,15 +110,20 @@ def _accepted(row: OutboundMessage, attempt: OutboundAttempt, now: datetime) -> 
     )
 
 
-def _policy(row: OutboundMessage) -> str:
-    """Return the message's own policy, else its organisation's, else that of its category."""
-    usual = UnknownPolicy.HOLD if row.category in _HOLD_CATEGORIES else UnknownPolicy.RESEND
-    return row.on_unknown or row.org.on_unknown or usual
+def _policies(ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, str]:
+    """Return the policy of each: the message's own, else its organisation's, else the usual."""
+    found = OutboundMessage.objects.filter(pk__in=list(ids)).values_list(
+        "pk", "on_unknown", "org__on_unknown", "category"
+    )
+    return {
+        pk: own or of_org or _USUAL.get(category, UnknownPolicy.RESEND)
+        for pk, own, of_org, category in found
+    }
 
 
-def _without_evidence(row: OutboundMessage, now: datetime) -> Change:
+def _without_evidence(row: Row, policy: str, now: datetime) -> Change:
     text = "No answer and no status came in time; it may have been delivered."
-    again = _policy(row) == UnknownPolicy.RESEND and row.attempt_count < row.max_attempts
+    again = policy == UnknownPolicy.RESEND and row.attempt_count < row.max_attempts
     return Change(
         row.pk,
         Cause.RESCUE,

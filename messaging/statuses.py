@@ -10,7 +10,7 @@ from datetime import datetime
 from django.conf import settings
 
 from messaging import attempts, holding, outcomes, transitions
-from messaging.models import OutboundAttempt, OutboundMessage, PhoneNumber, WebhookEvent
+from messaging.models import OutboundAttempt, PhoneNumber, WebhookEvent
 from messaging.models.messages import DELIVERY_UNKNOWN
 from messaging.outcomes import Trouble
 from messaging.providers.base import Outcome, Receipt
@@ -172,7 +172,7 @@ class _Fold:
 
 
 def _agrees(
-    row: OutboundMessage, attempt: OutboundAttempt, receipt: Receipt, number: PhoneNumber
+    row: transitions.Row, attempt: OutboundAttempt, receipt: Receipt, number: PhoneNumber
 ) -> bool:
     """Say whether the receipt can be about this attempt: same number, no other wamid bound."""
     if row.phone_number_id != number.pk:
@@ -181,7 +181,7 @@ def _agrees(
     return not bound or not receipt.provider_message_id or bound == receipt.provider_message_id
 
 
-def _facts(row: OutboundMessage, attempt: OutboundAttempt, receipt: Receipt) -> Change:
+def _facts(row: transitions.Row, attempt: OutboundAttempt, receipt: Receipt) -> Change:
     """Return the change with what the receipt proves, whatever the status of the message."""
     at = receipt.at
     return Change(

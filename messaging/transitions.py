@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
 from messaging import states
@@ -35,8 +35,36 @@ _WRITTEN = (
     "failed_at",
     "updated_at",
 )
-_TEMPLATE = ("template_name", "template_language")
-READ = (*_WRITTEN, "id", "org_id", "phone_number_id", "last_attempt_number", *_TEMPLATE)
+
+
+@dataclass(slots=True)
+class Row:
+    """What a change asks of a locked message, and may write; cheaper than a model instance."""
+
+    pk: uuid.UUID
+    org_id: int
+    phone_number_id: int
+    last_attempt_number: int
+    template_name: str
+    template_language: str
+    status: str
+    due_at: datetime | None
+    claim_id: uuid.UUID | None
+    lease_expires_at: datetime | None
+    attempt_count: int
+    max_attempts: int
+    provider_message_id: str
+    error_code: str
+    error_message: str
+    accepted_at: datetime | None
+    sent_at: datetime | None
+    delivered_at: datetime | None
+    read_at: datetime | None
+    failed_at: datetime | None
+    updated_at: datetime
+
+
+_READ = tuple(field.name for field in fields(Row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +110,7 @@ class Applied:
     new: Status
 
 
-Rows = dict[uuid.UUID, OutboundMessage]
+Rows = dict[uuid.UUID, Row]
 
 
 def lock(message_ids: Iterable[uuid.UUID]) -> Rows:
@@ -90,10 +118,10 @@ def lock(message_ids: Iterable[uuid.UUID]) -> Rows:
     rows = (
         OutboundMessage.objects.select_for_update()
         .filter(pk__in=set(message_ids))
-        .only(*READ)
         .order_by("pk")
+        .values_list(*_READ)
     )
-    return {row.pk: row for row in rows}
+    return {row[0]: Row(*row) for row in rows}
 
 
 def apply(rows: Rows, changes: Sequence[Change], *, now: datetime) -> list[Applied]:
@@ -103,7 +131,7 @@ def apply(rows: Rows, changes: Sequence[Change], *, now: datetime) -> list[Appli
     refuses is left out and counted; the facts that come with it are kept all the same.
     """
     made: list[Applied] = []
-    touched: dict[uuid.UUID, OutboundMessage] = {}
+    touched: Rows = {}
     refused = 0
     for change in changes:
         row = rows.get(change.message_id)
@@ -128,26 +156,29 @@ def apply(rows: Rows, changes: Sequence[Change], *, now: datetime) -> list[Appli
 
 def record_events(made: Sequence[Applied], *, now: datetime) -> None:
     """Write one line of timeline for each change made."""
-    MessageEvent.objects.bulk_create(
-        MessageEvent(
-            message_id=item.change.message_id,
-            org_id=item.org_id,
-            at=item.change.at,
-            recorded_at=now,
-            kind=item.change.kind or item.new.lower(),
-            from_status=(item.old or "") if item.old != item.new else "",
-            to_status=item.new if item.old != item.new else "",
-            cause=item.change.cause,
-            attempt_number=item.change.attempt_number,
-            code=item.change.code,
-            actor=item.change.actor,
-            reason=item.change.reason,
-        )
-        for item in made
-    )
+    database.insert_rows(MessageEvent, [_line(item, now) for item in made])
 
 
-def _may_move(row: OutboundMessage, change: Change) -> bool:
+def _line(item: Applied, now: datetime) -> dict[str, object]:
+    change = item.change
+    moved = item.old != item.new
+    return {
+        "message_id": change.message_id,
+        "org_id": item.org_id,
+        "at": change.at,
+        "recorded_at": now,
+        "kind": change.kind or item.new.lower(),
+        "from_status": (item.old or "") if moved else "",
+        "to_status": item.new if moved else "",
+        "cause": change.cause,
+        "attempt_number": change.attempt_number,
+        "code": change.code,
+        "actor": change.actor,
+        "reason": change.reason,
+    }
+
+
+def _may_move(row: Row, change: Change) -> bool:
     if change.to is None:
         return False
     if change.claim_id is not None and row.claim_id != change.claim_id:
@@ -164,7 +195,7 @@ def _may_move(row: OutboundMessage, change: Change) -> bool:
     return waits_on or states.can_move(row.status, change.to)
 
 
-def _move(row: OutboundMessage, change: Change) -> None:
+def _move(row: Row, change: Change) -> None:
     status = Status(change.to or row.status)
     row.status = status
     row.due_at = change.due_at if status == Status.QUEUED else None
@@ -178,7 +209,7 @@ def _move(row: OutboundMessage, change: Change) -> None:
     row.failed_at = change.at if status == Status.FAILED else None
 
 
-def _keep_facts(row: OutboundMessage, change: Change) -> bool:
+def _keep_facts(row: Row, change: Change) -> bool:
     """Merge what is true whatever the status; order and repetition make no difference."""
     before = _fact_values(row)
     row.attempt_count += change.charge
@@ -199,7 +230,7 @@ def _keep_facts(row: OutboundMessage, change: Change) -> bool:
     return _fact_values(row) != before
 
 
-def _fact_values(row: OutboundMessage) -> tuple[object, ...]:
+def _fact_values(row: Row) -> tuple[object, ...]:
     return (
         row.attempt_count,
         row.provider_message_id,
@@ -225,5 +256,5 @@ def _refined(time: datetime | None, accepted_at: datetime | None) -> datetime | 
     return accepted_at if timedelta(0) < accepted_at - time < ONE_SECOND else time
 
 
-def _values(row: OutboundMessage) -> Mapping[str, object]:
+def _values(row: Row) -> Mapping[str, object]:
     return {"pk": row.pk} | {name: getattr(row, name) for name in _WRITTEN}
