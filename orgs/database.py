@@ -24,6 +24,12 @@ def now() -> datetime:
     return value.astimezone(UTC)  # type: ignore[no-any-return]  # psycopg's row is untyped
 
 
+def release_connection() -> None:
+    """Give this thread's connection back, unless it is in a transaction."""
+    if not connection.in_atomic_block:
+        connection.close()
+
+
 def update_rows(
     model: type[models.Model],
     rows: Sequence[Mapping[str, Any]],

@@ -9,6 +9,5 @@ def send_due() -> int:
     """Claim and send one batch and see it recorded; return how many were claimed."""
     dispatcher = Dispatcher()
     claimed = dispatcher.turn()
-    dispatcher.stop()
-    dispatcher.run()
+    dispatcher.finish()
     return claimed
