@@ -277,6 +277,10 @@ SPECTACULAR_SETTINGS = {
 }
 # Largest REST request body, bytes; beyond it the answer is 413.
 OUTBOUND_API_MAX_BODY_BYTES = env.whole("OUTBOUND_API_MAX_BODY_BYTES", 256 * 1024, at_least=1024)
+# The same for a batch of up to 1,000 messages.
+OUTBOUND_API_MAX_BATCH_BODY_BYTES = env.whole(
+    "OUTBOUND_API_MAX_BATCH_BODY_BYTES", 4 * 1024 * 1024, at_least=1024
+)
 # How long a web process trusts a key it has looked up, seconds.
 OUTBOUND_API_KEY_CACHE_SECONDS = env.seconds("OUTBOUND_API_KEY_CACHE_SECONDS", 5.0)
 # When set, /metrics asks for it as a bearer token; when empty, /metrics is off in production.

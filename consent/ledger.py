@@ -8,6 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models.expressions import Combinable
 
 from consent.models import Consent, ConsentEvent, Contact, Decision, Source
 from orgs import database
@@ -16,6 +18,8 @@ from orgs.problems import FieldProblem, Problem
 
 EXPIRED = "EXPIRED"
 MISSING = "MISSING"
+# The only answer that allows to write.
+ALLOWED = Decision.GRANTED.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,17 +62,32 @@ def check(asks: Sequence[Ask], at: datetime) -> dict[Ask, Answer]:
     """Answer every question, by one query whatever their number."""
     if not asks:
         return {}
-    rows = Consent.objects.filter(
+    rows = answers(at).filter(
         contact_id__in={ask.contact_id for ask in asks},
         channel__in={ask.channel for ask in asks},
         purpose__in={ask.purpose for ask in asks},
-    ).values_list("contact_id", "channel", "purpose", "status", "expires_at")
+    )
     known = {
-        Ask(contact, channel, purpose): _answer(status, expires_at, at)
-        for contact, channel, purpose, status, expires_at in rows
+        Ask(contact, channel, purpose): Answer(allowed=answer == ALLOWED, status=answer)
+        for contact, channel, purpose, answer in rows
     }
     missing = Answer(allowed=False, status=MISSING)
     return {ask: known.get(ask, missing) for ask in asks}
+
+
+def answers(at: datetime | Combinable) -> QuerySet[Consent, tuple[int, str, str, str]]:
+    """Return who, how, what for, and the answer at that moment: the one rule of consent.
+
+    Statements that ask for consent embed this query, with the database's clock as ``at``.
+    """
+    answer = Case(
+        When(~Q(status=Decision.GRANTED), then=F("status")),
+        When(expires_at__lte=at, then=Value(EXPIRED)),
+        default=Value(ALLOWED),
+    )
+    return Consent.objects.annotate(answer=answer).values_list(
+        "contact_id", "channel", "purpose", "answer"
+    )
 
 
 def grant(org: Organization, entries: Sequence[Entry]) -> list[Consent]:
@@ -88,14 +107,6 @@ def deny(org: Organization, entries: Sequence[Entry]) -> list[Consent]:
 def revoke(org: Organization, entries: Sequence[Entry]) -> list[Consent]:
     """Record that the people take their agreement back."""
     return _record(org, entries, Decision.REVOKED)
-
-
-def _answer(status: str, expires_at: datetime | None, at: datetime) -> Answer:
-    if status != Decision.GRANTED:
-        return Answer(allowed=False, status=status)
-    if expires_at is not None and expires_at <= at:
-        return Answer(allowed=False, status=EXPIRED)
-    return Answer(allowed=True, status=status)
 
 
 @transaction.atomic

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.urls import path
 
-from messaging.api import dlq, messages, sending, webhooks
+from messaging.api import batches, dlq, messages, sending, webhooks
 
 urlpatterns = [
     path("outbound-messages", messages.MessageList.as_view(), name="message-list"),
+    path("outbound-messages/batch", batches.MessageBatch.as_view(), name="message-batch"),
     path("outbound-messages/dlq", dlq.DeadLetterList.as_view(), name="dlq-list"),
     path("outbound-messages/dlq/report", dlq.DeadLetterReport.as_view(), name="dlq-report"),
     path("outbound-messages/<uuid:pk>", messages.MessageDetail.as_view(), name="message-detail"),

@@ -52,18 +52,23 @@ class Board:
         reasons = [
             self._held(hold) for hold in (*holding.on_number(self.active, number), *template)
         ]
-        if message.due_at is not None and message.due_at > self.now:
-            reasons.append(self._later(message, message.due_at))
+        later = own_time(message, self.now)
+        if later is not None:
+            reasons.append(later)
         return max(reasons, key=lambda reason: _lasts(reason.until), default=None)
 
     def _held(self, hold: Hold) -> Waiting:
         text = hold.detail or f"{hold.get_scope_display()}: {hold.get_cause_display()}"
         return Waiting(hold.cause, hold.until or hold.probe_at, text)
 
-    def _later(self, message: OutboundMessage, due_at: datetime) -> Waiting:
-        if message.last_attempt_number:
-            return Waiting(RETRY, due_at, message.error_message)
-        return Waiting(SCHEDULED, due_at, "The client asked for a later time.")
+
+def own_time(message: OutboundMessage, now: datetime) -> Waiting | None:
+    """Return why a queued message is due later, whatever holds there are; None when it is due."""
+    if message.status != Status.QUEUED or message.due_at is None or message.due_at <= now:
+        return None
+    if message.last_attempt_number:
+        return Waiting(RETRY, message.due_at, message.error_message)
+    return Waiting(SCHEDULED, message.due_at, "The client asked for a later time.")
 
 
 def _lasts(until: datetime | None) -> tuple[bool, float]:

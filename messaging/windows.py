@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from django.db import transaction
+from django.db.models import QuerySet
+from django.db.models.expressions import Combinable
 
 from consent import contacts
 from consent.contacts import Recipient
@@ -36,12 +38,21 @@ def open_pairs(pairs: Iterable[Pair], at: datetime) -> set[Pair]:
     wanted = set(pairs)
     if not wanted:
         return set()
-    found = ServiceWindow.objects.filter(
+    found = open_at(at).filter(
         phone_number_id__in={number for number, _contact in wanted},
         contact_id__in={contact for _number, contact in wanted},
-        last_inbound_at__gt=at - OPEN_FOR,
-    ).values_list("phone_number_id", "contact_id")
+    )
     return wanted & set(found)
+
+
+def open_at(at: datetime | Combinable) -> QuerySet[ServiceWindow, Pair]:
+    """Return the pairs whose window is open at that moment: the one rule of the window.
+
+    Statements that ask for the window embed this query, with the database's clock as ``at``.
+    """
+    return ServiceWindow.objects.filter(last_inbound_at__gt=at - OPEN_FOR).values_list(
+        "phone_number_id", "contact_id"
+    )
 
 
 class _OfPair(Protocol):

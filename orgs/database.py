@@ -30,6 +30,19 @@ def release_connection() -> None:
         connection.close()
 
 
+class StatementTime(models.Func):
+    """The time PostgreSQL began the statement: one moment for all its rows."""
+
+    template = "statement_timestamp()"
+    output_field = models.DateTimeField()
+
+
+def compiled(query: models.QuerySet[Any, Any]) -> tuple[str, tuple[Any, ...]]:
+    """Return a query as SQL with its parameters, to be embedded in a larger statement."""
+    sql, parameters = query.query.sql_with_params()
+    return sql, tuple(parameters)
+
+
 def update_rows(
     model: type[models.Model],
     rows: Sequence[Mapping[str, Any]],

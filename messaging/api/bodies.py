@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
+import re
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import orjson
+from django.conf import settings
 from msgspec import Meta, Struct
 
 from consent.contacts import Recipient
@@ -21,6 +22,7 @@ from orgs.problems import FieldProblem, Problem
 
 LONGEST_KEY = 255
 LONGEST_METADATA_BYTES = 4096
+LARGEST_BATCH = 1000
 
 PRIORITIES = {choice.label: choice.value for choice in OutboundMessage.Priority}
 
@@ -34,7 +36,7 @@ class ReplyTo(Struct, forbid_unknown_fields=True):
     message_id: Annotated[str, Meta(min_length=1, max_length=255)]
 
 
-class MessageBody(Struct, forbid_unknown_fields=True, kw_only=True):
+class MessageBody(Struct, forbid_unknown_fields=True, kw_only=True, omit_defaults=True):
     """A message to send. Exactly one content object, named as its ``type``, must be given."""
 
     type: Annotated[str, Meta(description="Kind of message; its content goes under this name.")]
@@ -56,8 +58,28 @@ class MessageBody(Struct, forbid_unknown_fields=True, kw_only=True):
     ] = None
     priority: Literal["high", "normal", "bulk"] = "normal"
     context: ReplyTo | None = None
+    scheduled_at: Annotated[
+        Instant | None,
+        Meta(description="Not sent before this time; a time in the past means now."),
+    ] = None
     expires_at: Annotated[
-        Instant | None, Meta(description="Not sent after this time; by default 7 days from now.")
+        Instant | None,
+        Meta(description="Not sent after this time; by default 7 days after it may first go."),
+    ] = None
+    ttl_seconds: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(
+            description="Instead of `expires_at`: how long after acceptance, or after "
+            "`scheduled_at`, it may still be sent.",
+        ),
+    ] = None
+    on_unknown: Annotated[
+        Literal["resend", "hold"] | None,
+        Meta(
+            description="What to do when the provider's answer was lost and no status tells: "
+            "send again, or keep it in the dead letter queue. By default as the organisation "
+            "has it."
+        ),
     ] = None
     idempotency_key: Key | None = None
     reference: Annotated[str, Meta(max_length=255, description="Yours, to search by.")] = ""
@@ -75,12 +97,28 @@ class MessageBody(Struct, forbid_unknown_fields=True, kw_only=True):
     reaction: dict[str, Any] | None = None
 
 
-_decoder = msgspec.json.Decoder(MessageBody)
+class BatchBody(Struct, forbid_unknown_fields=True):
+    """Messages to send, each read by itself so that a wrong one does not stop the others."""
+
+    messages: Annotated[list[msgspec.Raw], Meta(min_length=1, max_length=LARGEST_BATCH)]
 
 
-def parse(raw: bytes, header_key: str | None) -> MessageRequest:
+_AnyBody = TypeVar("_AnyBody", MessageBody, BatchBody)
+
+_message_decoder = msgspec.json.Decoder(MessageBody)
+_batch_decoder = msgspec.json.Decoder(BatchBody)
+_canonical = msgspec.json.Encoder(order="sorted")
+# U+0000 written as an escape, not as an escaped backslash before u0000.
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+
+
+def parse(raw: bytes, header_key: str | None = None) -> MessageRequest:
     """Return the request in the bytes; raise Problem naming every field that is wrong."""
-    body = _decode(raw)
+    body = _decode(raw, _message_decoder)
+    if _NUL.search(raw):
+        raise invalid("body", "invalid", "The character U+0000 cannot be stored.")
+    _check_times(body)
+    key = _key(body, header_key)
     recipient = _recipient(body)
     payload = _content(body)
     return MessageRequest(
@@ -88,16 +126,34 @@ def parse(raw: bytes, header_key: str | None) -> MessageRequest:
         kind=body.type,
         content=payload,
         category=_category(body),
+        idempotency_key=key,
         fingerprint=_fingerprint(body),
         sender=body.from_,
         priority=PRIORITIES[body.priority],
         channel=body.channel,
         reply_to=body.context.message_id if body.context else "",
-        expires_at=body.expires_at.astimezone(UTC) if body.expires_at else None,
-        idempotency_key=_key(body, header_key),
+        scheduled_at=_utc(body.scheduled_at),
+        expires_at=_utc(body.expires_at),
+        ttl_seconds=body.ttl_seconds,
+        on_unknown=body.on_unknown or "",
         reference=body.reference,
         metadata=_metadata(body),
     )
+
+
+def parse_batch(raw: bytes) -> list[MessageRequest | Problem]:
+    """Return each request in the bytes, or what is wrong with it, in order.
+
+    Raises Problem when the list itself cannot be read.
+    """
+    return [_parse_item(item) for item in _decode(raw, _batch_decoder).messages]
+
+
+def _parse_item(raw: msgspec.Raw) -> MessageRequest | Problem:
+    try:
+        return parse(bytes(raw))
+    except Problem as problem:
+        return problem
 
 
 def invalid(field: str, code: str, detail: str, *, status: int = 422) -> Problem:
@@ -107,9 +163,9 @@ def invalid(field: str, code: str, detail: str, *, status: int = 422) -> Problem
     )
 
 
-def _decode(raw: bytes) -> MessageBody:
+def _decode(raw: bytes, decoder: msgspec.json.Decoder[_AnyBody]) -> _AnyBody:
     try:
-        return _decoder.decode(raw)
+        return decoder.decode(raw)
     except msgspec.ValidationError as error:
         detail, _, path = str(error).partition(" - at `$")
         field = path.rstrip("`").lstrip(".") or _named(detail) or "body"
@@ -125,6 +181,22 @@ def _named(detail: str) -> str:
     parts = detail.split("`")
     is_field = "field" in parts[0] and len(parts) > 2
     return parts[1] if is_field else ""
+
+
+def _check_times(body: MessageBody) -> None:
+    """Raise Problem for what cannot be right at any time; the rest is up to the clock."""
+    if body.ttl_seconds is not None:
+        if body.expires_at is not None:
+            raise invalid("ttl_seconds", "conflict", "Give either expires_at or ttl_seconds.")
+        longest = settings.OUTBOUND_MESSAGE_MAX_AGE_SECONDS
+        if body.ttl_seconds > longest:
+            raise invalid("ttl_seconds", "too_long", f"At most {longest} seconds.")
+    if body.scheduled_at and body.expires_at and body.scheduled_at >= body.expires_at:
+        raise invalid("scheduled_at", "invalid", "It must lie before expires_at.")
+
+
+def _utc(instant: datetime | None) -> datetime | None:
+    return instant.astimezone(UTC) if instant else None
 
 
 def _recipient(body: MessageBody) -> Recipient:
@@ -150,9 +222,11 @@ def _content(body: MessageBody) -> Any:
     if not given:
         raise invalid(body.type, "required", f"Give its content when type is {body.type}.")
     try:
-        return content.parse(body.type, getattr(body, body.type))
+        parsed = content.parse(body.type, getattr(body, body.type))
     except ContentError as error:
         raise invalid(error.field, error.code, error.detail) from None
+    _encoded(body.type, parsed)
+    return parsed
 
 
 def _category(body: MessageBody) -> str:
@@ -178,13 +252,23 @@ def _key(body: MessageBody, header_key: str | None) -> str | None:
 
 
 def _metadata(body: MessageBody) -> dict[str, Any]:
-    if len(orjson.dumps(body.metadata)) > LONGEST_METADATA_BYTES:
+    if body.metadata and len(_encoded("metadata", body.metadata)) > LONGEST_METADATA_BYTES:
         raise invalid("metadata", "too_long", f"At most {LONGEST_METADATA_BYTES} bytes as JSON.")
     return body.metadata
 
 
+def _encoded(field: str, value: Any) -> bytes:
+    """Return it as JSON; raise Problem for a number that would not survive."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        raise invalid(field, "invalid", "A whole number may have 64 bits at most.") from None
+
+
 def _fingerprint(body: MessageBody) -> str:
-    """Return a digest of what is asked for; the key itself and the order of names play no part."""
-    asked = msgspec.to_builtins(body)
-    asked.pop("idempotency_key", None)
-    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
+    """Return a digest of what is asked for; the key itself and the order of names play no part.
+
+    What is left out counts as its default, so that a field added later changes nothing.
+    """
+    body.idempotency_key = None
+    return hashlib.sha256(_canonical.encode(body)).hexdigest()

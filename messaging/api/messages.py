@@ -6,15 +6,16 @@ import uuid
 from typing import Any
 
 from django.db.models import Prefetch
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework import generics, status
+from rest_framework import generics
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from messaging import intake, operations
-from messaging.api import bodies, schema
+from messaging.api import bodies, rendering, schema
 from messaging.api.pages import MessageFilter, NewestFirst
 from messaging.api.requests import actor_of, key_of, raw_json
 from messaging.api.serializers import (
@@ -68,16 +69,16 @@ class MessageList(generics.ListAPIView[OutboundMessage]):
             {201: MessageSerializer, 200: MessageSerializer}, 400, 401, 403, 413, 415, 422, 503
         ),
     )
-    def post(self, request: Request) -> Response:
+    def post(self, request: Request) -> HttpResponse:
         """Queue one message; 200 with Idempotent-Replayed when the key was used before."""
         wanted = bodies.parse(raw_json(request), request.headers.get("Idempotency-Key"))
         (answer,) = intake.accept(key_of(request).org, [wanted], actor_of(request))
         if isinstance(answer, Problem):
             raise answer
-        body = MessageSerializer(answer.message).data
+        body = rendering.message(answer.message)
         if answer.replayed:
-            return Response(body, headers={"Idempotent-Replayed": "true"})
-        return Response(body, status=status.HTTP_201_CREATED)
+            return rendering.json_response(body, headers={"Idempotent-Replayed": "true"})
+        return rendering.json_response(body, status=201)
 
 
 class MessageDetail(generics.RetrieveAPIView[OutboundMessage]):

@@ -8,7 +8,8 @@ import msgspec
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
-from messaging.api.bodies import MessageBody, ReplyTo
+from messaging.api.bodies import LARGEST_BATCH, MessageBody, ReplyTo
+from messaging.api.serializers import MessageSerializer
 from messaging.providers.whatsapp import content
 
 
@@ -31,6 +32,23 @@ class ProblemSerializer(serializers.Serializer[Any]):
     errors = FieldProblemSerializer(many=True)  # type: ignore[assignment]  # the stubs know it as a property
 
 
+class BatchResultSerializer(serializers.Serializer[Any]):
+    """What became of one message of a batch: `message` or `problem`."""
+
+    status = serializers.IntegerField(
+        help_text="201 for a new message, 200 when its key was used before, otherwise as a "
+        "single request would be answered."
+    )
+    message = MessageSerializer(required=False)
+    problem = ProblemSerializer(required=False)
+
+
+class BatchSerializer(serializers.Serializer[Any]):
+    """A result for each message, in the order of the request."""
+
+    results = BatchResultSerializer(many=True)
+
+
 def with_problems(responses: dict[int, Any], *codes: int) -> dict[Any, Any]:
     """Return the responses with problem details for the given status codes."""
     problems: dict[Any, Any] = {
@@ -49,4 +67,16 @@ def _message_body() -> dict[str, Any]:
     return root
 
 
+def _batch_body() -> dict[str, Any]:
+    items = {"type": "array", "minItems": 1, "maxItems": LARGEST_BATCH, "items": _message_body()}
+    return {
+        "title": "BatchBody",
+        "type": "object",
+        "properties": {"messages": items},
+        "required": ["messages"],
+        "additionalProperties": False,
+    }
+
+
 MESSAGE_BODY = {"application/json": _message_body()}
+BATCH_BODY = {"application/json": _batch_body()}

@@ -1,0 +1,105 @@
+"""Accepting messages: idempotency, consent and window, then the insert, for all at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from django.db import OperationalError, connection, transaction
+
+from messaging import wake
+from messaging.intake import rows, statement
+from messaging.intake.refusals import key_conflict, refusal
+from messaging.intake.requests import Accepted, Answer, MessageRequest
+from messaging.models import OutboundMessage
+from orgs.models import Organization
+
+# A key that another request is just using is found by the second look.
+LOOKS = 2
+
+
+def accept(org: Organization, requests: Sequence[MessageRequest], actor: str) -> list[Answer]:
+    """Queue what may be sent; return for each request the message or why not.
+
+    One transaction, with a number of statements that does not depend on the number of requests:
+    a single one on PostgreSQL unless a key was used before. A repeated idempotency key gives the
+    message it made the first time, whatever has changed since.
+    """
+    first_of: dict[str, int] = {}
+    leaders: dict[int, MessageRequest] = {}
+    for place, request in enumerate(requests):
+        key = request.idempotency_key
+        if key is None or first_of.setdefault(key, place) == place:
+            leaders[place] = request
+    if len(leaders) == 1 and connection.vendor == "postgresql":
+        answers = _accept_distinct(org, leaders, actor)
+    else:
+        with transaction.atomic():
+            answers = _accept_distinct(org, leaders, actor)
+    for place, request in enumerate(requests):
+        if place not in answers and request.idempotency_key is not None:
+            leader = first_of[request.idempotency_key]
+            answers[place] = _repeated(request, requests[leader], answers[leader])
+    if any(isinstance(answer, Accepted) and not answer.replayed for answer in answers.values()):
+        wake.on_commit(wake.SEND)
+    return [answers[place] for place in range(len(requests))]
+
+
+def _accept_distinct(
+    org: Organization, requests: Mapping[int, MessageRequest], actor: str
+) -> dict[int, Answer]:
+    """Answer requests of which no two have the same key."""
+    insert = statement.insert if connection.vendor == "postgresql" else rows.insert
+    answers: dict[int, Answer] = {}
+    for _ in range(LOOKS):
+        left = [place for place in requests if place not in answers]
+        if not left:
+            break
+        taken: list[int] = []
+        found = insert(org, [requests[place] for place in left], actor)
+        for place, item in zip(left, found, strict=True):
+            if item.message is not None:
+                answers[place] = Accepted(item.message, replayed=False)
+            elif item.taken:
+                taken.append(place)
+            elif problem := refusal(requests[place], item.facts):
+                answers[place] = problem
+            # Else its key was taken while we looked: look again.
+        answers |= _replays(org, {place: requests[place] for place in taken})
+    if len(answers) != len(requests):
+        # The message that held the key went away twice; the client may simply repeat.
+        message = "An idempotency key could not be settled."
+        raise OperationalError(message)
+    return answers
+
+
+def _replays(org: Organization, requests: Mapping[int, MessageRequest]) -> dict[int, Answer]:
+    """Answer with the messages that the keys have made before."""
+    if not requests:
+        return {}
+    made = messages_by_key(org, [request.idempotency_key for request in requests.values()])
+    return {
+        place: _replay(made[request.idempotency_key], request)
+        for place, request in requests.items()
+        if request.idempotency_key in made
+    }
+
+
+def messages_by_key(
+    org: Organization, keys: Iterable[str | None]
+) -> dict[str | None, OutboundMessage]:
+    """Return the messages the keys have made, with their numbers, by one query."""
+    found = OutboundMessage.objects.of(org).filter(idempotency_key__in=list(keys))
+    return {message.idempotency_key: message for message in found.select_related("phone_number")}
+
+
+def _replay(message: OutboundMessage, request: MessageRequest) -> Answer:
+    if message.request_fingerprint == request.fingerprint:
+        return Accepted(message, replayed=True)
+    return key_conflict()
+
+
+def _repeated(request: MessageRequest, leader: MessageRequest, answer: Answer) -> Answer:
+    """Answer a request whose key stood earlier in the same batch."""
+    if request.fingerprint != leader.fingerprint:
+        return key_conflict()
+    return Accepted(answer.message, replayed=True) if isinstance(answer, Accepted) else answer
