@@ -44,8 +44,8 @@ def main() -> None:
         json.dumps(
             {
                 "messages_per_second": count / elapsed,
-                "worker_cpu_s_per_1000": cpu * 1000 / count,
-                "worker_memory_peak_mib": peak,
+                "sender_cpu_s_per_1000": cpu * 1000 / count,
+                "sender_memory_peak_mib": peak,
             }
         )
     )

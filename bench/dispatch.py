@@ -1,115 +1,213 @@
-"""How fast a full queue leaves, beside the same HTTP calls with nothing else."""
+"""How fast a full queue leaves, beside the bare calls and the literal design of the same run."""
 
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 import threading
 import time
 from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import psycopg
 
-from bench import installation, meters, seed
+from bench import installation, literal_queue, meters, readings, seed
 from bench.report import Report
 from tests.e2e.stack import Process, Stack, wait_until
 
 CONTACTS = 20_000
-EXPECTED_PER_SECOND = 5_000  # more than any design here reaches: the queue never runs dry
+EXPECTED_PER_SECOND = 4_000  # more than the engine reaches: the queue never runs dry
+EXPECTED_OF_REQUESTS = 1_500
+EXPECTED_OF_LITERAL = 400
+# The baselines settle sooner than the engine, whose tables grow: they are measured for shorter.
+BASELINE_SECONDS = 20.0
+LOOP_PER_SECOND = 600  # offered; all of it must come back as three statuses
+WARM_SECONDS = 5.0
+PACED_PER_SECOND = 40  # by single requests: the wait for the engine, not for the API
+PACED_THREADS = 8
+
+Figures = dict[str, float | None]
 
 
 def run(options: Namespace) -> Report:
-    """Measure the bare limit, then the engine."""
-    report = Report("dispatch", f"answers after {options.latency_ms} ms, statuses off")
+    """Measure the baselines, the engine by both transports, and the loop with statuses."""
+    report = Report("dispatch", f"answers after {options.latency_ms} ms")
     with installation.installed(options, statuses=False) as (stack, connection):
-        bare = _bare(stack, options)
+        senders = seed.numbers(connection)
+        seed.contacts(connection, senders, CONTACTS)
+        bare = _bare(stack, options, "curl", 1000)
         report.add("bare calls", **bare)
-        figures = _engine(stack, connection, options)
-        figures["of_the_bare_limit"] = figures["messages_per_second"] / bare["messages_per_second"]
-        report.add("engine", **figures)
+        report.add("bare calls, requests", **_bare(stack, options, "requests", 200))
+        literal = _literal(stack, connection, senders, options)
+        report.add("literal design", **literal)
+        engine = _engine(stack, connection, senders, options)
+        engine["of_the_bare_limit"] = _ratio(engine, bare)
+        engine["times_the_literal"] = _ratio(engine, literal)
+        report.add("engine", **engine)
+        slow = _requests(stack, connection, senders, options)
+        report.add("engine, requests", **slow, times_the_literal=_ratio(slow, literal))
+    with installation.installed(options, statuses=True) as (stack, connection):
+        senders = seed.numbers(connection)
+        seed.contacts(connection, senders, CONTACTS)
+        report.add("paced", **_paced(stack, connection, options))
+        report.add("with three statuses", **_loop(stack, connection, senders, options))
     return report
 
 
-def _bare(stack: Stack, options: Namespace) -> dict[str, float]:
-    command = [sys.executable, "-m", "bench.bare", stack.sandbox_url]
-    command += ["--seconds", str(min(options.seconds, 10.0))]
+def _bare(stack: Stack, options: Namespace, transport: str, concurrency: int) -> Figures:
+    command = [sys.executable, "-m", "bench.bare", stack.sandbox_url, "--transport", transport]
+    command += ["--concurrency", str(concurrency), "--seconds", str(min(options.seconds, 10.0))]
     done = subprocess.run(
         command, env=stack.env, capture_output=True, text=True, timeout=120, check=True
     )
-    figures: dict[str, float] = json.loads(done.stdout)
+    figures: Figures = json.loads(done.stdout)
     return figures
 
 
-def _engine(
-    stack: Stack, connection: psycopg.Connection, options: Namespace
-) -> dict[str, float | None]:
-    senders = seed.numbers(connection)
-    seed.contacts(connection, senders, CONTACTS)
-    seed.messages(connection, senders, int(options.seconds * EXPECTED_PER_SECOND))
+def _literal(
+    stack: Stack, connection: psycopg.Connection, senders: seed.Numbers, options: Namespace
+) -> Figures:
+    seconds = min(options.seconds, BASELINE_SECONDS)
+    count = int((seconds + WARM_SECONDS) * EXPECTED_OF_LITERAL)
+    seed.messages(connection, senders, count)
     seed.settle(connection)
-    workers = [installation.worker(stack, f"worker-{n}") for n in range(options.workers)]
-    wait_until(lambda: _accepted(connection), 60, "the first answer")
-    before = _Reading(stack, connection, workers)
-    with meters.PeakMemory(_pid(workers[0])) as memory:
-        threading.Event().wait(options.seconds)
-    after = _Reading(stack, connection, workers)
-    for process in workers:
-        process.stop()
-    return _figures(before, after, memory)
+    literal_queue.publish(stack, count)
+    with literal_queue.worker(stack):
+        return _measure(stack, connection, seconds, "worker-literal")
 
 
-class _Reading:
-    """All meters at one moment."""
-
-    def __init__(
-        self, stack: Stack, connection: psycopg.Connection, workers: list[Process]
-    ) -> None:
-        self.at = time.monotonic()
-        self.messages = _accepted(connection)
-        self.database = meters.database_cost(connection)
-        self.worker_cpu = sum(meters.cpu_seconds(_pid(process)) for process in workers)
-        self.sandbox_cpu = meters.cpu_seconds(_pid(stack.processes["sandbox"]))
-        self.postgres_cpu = meters.cpu_seconds(_postmaster(connection))
+def _engine(
+    stack: Stack, connection: psycopg.Connection, senders: seed.Numbers, options: Namespace
+) -> Figures:
+    most = int((options.seconds + WARM_SECONDS) * EXPECTED_PER_SECOND)
+    seed.messages(connection, senders, most)
+    seed.settle(connection)
+    with _workers(stack, options):
+        return _measure(stack, connection, options.seconds, "worker-0")
 
 
-def _figures(
-    before: _Reading, after: _Reading, memory: meters.PeakMemory
-) -> dict[str, float | None]:
-    count = after.messages - before.messages
-    cost = after.database.since(before.database)
+def _requests(
+    stack: Stack, connection: psycopg.Connection, senders: seed.Numbers, options: Namespace
+) -> Figures:
+    seconds = min(options.seconds, BASELINE_SECONDS)
+    seed.messages(connection, senders, int((seconds + WARM_SECONDS) * EXPECTED_OF_REQUESTS))
+    seed.settle(connection)
+    with _workers(stack, options, {"OUTBOUND_TRANSPORT": "requests"}):
+        return _measure(stack, connection, seconds, "worker-0")
 
-    def per_thousand(seconds: float) -> float:
-        return seconds * 1000 / count
 
+def _loop(
+    stack: Stack, connection: psycopg.Connection, senders: seed.Numbers, options: Namespace
+) -> Figures:
+    """Send no faster than a sustained rate, and count what has come back as read."""
+    seconds = min(options.seconds, 30.0)
+    each = LOOP_PER_SECOND // len(senders.ids)
+    connection.execute("UPDATE messaging_phonenumber SET messages_per_second = %s", (each,))
+    seed.messages(connection, senders, int((seconds + WARM_SECONDS * 3) * LOOP_PER_SECOND * 2))
+    seed.settle(connection)
+    with _workers(stack, options):
+        figures = _measure(stack, connection, seconds, "worker-0", counted=_READ)
+        figures["webhooks_waiting_at_the_end"] = float(_pending(connection))
+        figures["sent_but_not_read_at_the_end"] = float(_number(connection, _SENT_ONLY))
+    return figures
+
+
+def _paced(stack: Stack, connection: psycopg.Connection, options: Namespace) -> Figures:
+    """Measure the wait of single messages that come in by the API, far below capacity."""
+    seconds = min(options.seconds, BASELINE_SECONDS)
+    count = int(seconds * PACED_PER_SECOND)
+    with _workers(stack, options), ThreadPoolExecutor(PACED_THREADS) as pool:
+        stack.send("+12022000000")
+        begun = time.monotonic()
+        answers = []
+        for place in range(count):
+            threading.Event().wait(max(0.0, begun + place / PACED_PER_SECOND - time.monotonic()))
+            answers.append(pool.submit(stack.send, f"+1202{2_000_000 + place}"))
+        codes = {answer.result().status_code for answer in answers}
+        assert codes == {201}, codes
+        wait_until(lambda: not _number(connection, _UNDER_WAY), 30, "the last answers")
+    calls = _waits(connection, "attempt.started_at - message.created_at")
+    answered = _waits(connection, "attempt.finished_at - message.created_at")
     return {
-        "messages_per_second": count / (after.at - before.at),
-        "worker_cpu_s_per_1000": per_thousand(after.worker_cpu - before.worker_cpu),
-        "postgresql_cpu_s_per_1000": per_thousand(after.postgres_cpu - before.postgres_cpu),
-        "sandbox_cpu_s_per_1000": per_thousand(after.sandbox_cpu - before.sandbox_cpu),
-        "statements_per_message": None if cost.statements is None else cost.statements / count,
-        "wal_bytes_per_message": cost.wal_bytes / count,
-        "hot_share_of_updates": cost.hot_updates / max(1, cost.updates),
-        "worker_memory_start_mib": memory.first / meters.MEGABYTE,
-        "worker_memory_end_mib": memory.last / meters.MEGABYTE,
-        "worker_memory_peak_mib": memory.peak / meters.MEGABYTE,
+        "messages_per_second": float(PACED_PER_SECOND),
+        "accept_to_send_p50_ms": statistics.median(calls),
+        "accept_to_send_p95_ms": statistics.quantiles(calls, n=20)[-1],
+        "accept_to_answer_recorded_p50_ms": statistics.median(answered),
+        "accept_to_answer_recorded_p95_ms": statistics.quantiles(answered, n=20)[-1],
     }
 
 
-def _accepted(connection: psycopg.Connection) -> int:
+def _waits(connection: psycopg.Connection, wait: str) -> list[float]:
+    rows = connection.execute(
+        f"""SELECT extract(epoch FROM {wait})::float8 * 1000 FROM outbound_message AS message
+        JOIN outbound_attempt AS attempt ON attempt.message_id = message.id
+        WHERE attempt.finished_at IS NOT NULL"""  # type: ignore[arg-type]
+    ).fetchall()
+    return [row[0] for row in rows]
+
+
+@contextmanager
+def _workers(
+    stack: Stack, options: Namespace, settings: Mapping[str, str] | None = None
+) -> Iterator[list[Process]]:
+    names = [f"worker-{number}" for number in range(options.workers)]
+    workers = [installation.worker(stack, name, settings=settings) for name in names]
+    try:
+        yield workers
+    finally:
+        for name, process in zip(names, workers, strict=True):
+            process.stop(seconds=60)
+            del stack.processes[name]
+
+
+def _measure(
+    stack: Stack,
+    connection: psycopg.Connection,
+    seconds: float,
+    watched: str,
+    *,
+    counted: str = "status NOT IN ('QUEUED', 'SENDING')",
+) -> Figures:
+    """Wait for the first messages to be through, then read the meters twice."""
+
+    def count() -> int:
+        return _number(connection, counted)
+
+    before = count()
+    wait_until(lambda: count() > before, 60, "the first answers")
+    threading.Event().wait(WARM_SECONDS)
+    panel = readings.Panel(stack, connection, count)
+    begin = panel.read()
+    with meters.PeakMemory(readings.pid(stack.processes[watched])) as memory:
+        threading.Event().wait(seconds)
+    end = panel.read()
+    return {**readings.figures(begin, end), **readings.memory(memory)}
+
+
+_READ = "read_at IS NOT NULL"
+_UNDER_WAY = "status IN ('QUEUED', 'SENDING')"
+_SENT_ONLY = "read_at IS NULL AND sent_at IS NOT NULL"
+
+
+def _number(connection: psycopg.Connection, condition: str) -> int:
     row = connection.execute(
-        "SELECT count(*) FROM outbound_message WHERE status NOT IN ('QUEUED', 'SENDING')"
+        f"SELECT count(*) FROM outbound_message WHERE {condition}"  # type: ignore[arg-type]
     ).fetchone()
     assert row is not None
     return int(row[0])
 
 
-def _postmaster(connection: psycopg.Connection) -> int:
-    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+def _pending(connection: psycopg.Connection) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM webhook_delivery WHERE status = 'PENDING'"
+    ).fetchone()
     assert row is not None
-    return meters.parent(int(row[0]))
+    return int(row[0])
 
 
-def _pid(process: Process) -> int:
-    assert process.child is not None
-    return process.child.pid
+def _ratio(figures: Figures, baseline: Figures) -> float:
+    return (figures["messages_per_second"] or 0.0) / (baseline["messages_per_second"] or 1.0)

@@ -52,11 +52,18 @@ def installed(
         yield stack, connection
 
 
-def worker(stack: Stack, name: str) -> Process:
+def worker(
+    stack: Stack,
+    name: str,
+    *,
+    app: str = "config",
+    threads: int = 2,
+    settings: Mapping[str, str] | None = None,
+) -> Process:
     """Start one more worker process."""
-    command = [sys.executable, "-m", "celery", "-A", "config", "worker", "--pool", "threads"]
-    command += ["--concurrency", "2", "-n", f"{name}@bench", "--without-mingle"]
-    process = Process(command, stack.env, stack.folder / f"{name}.log")
+    command = [sys.executable, "-m", "celery", "-A", app, "worker", "--pool", "threads"]
+    command += ["--concurrency", str(threads), "-n", f"{name}@bench", "--without-mingle"]
+    process = Process(command, {**stack.env, **(settings or {})}, stack.folder / f"{name}.log")
     stack.processes[name] = process
     process.start()
     return process

@@ -6,6 +6,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
+from typing import LiteralString
 
 import psutil
 import psycopg
@@ -24,6 +25,12 @@ def cpu_seconds(pid: int) -> float:
             if each is process:
                 total += times.children_user + times.children_system
     return total
+
+
+def resident(pid: int) -> int:
+    """Return the resident memory of a process and its children, bytes."""
+    process = psutil.Process(pid)
+    return sum(each.memory_info().rss for each in (process, *process.children(recursive=True)))
 
 
 class PeakMemory:
@@ -51,9 +58,7 @@ class PeakMemory:
     def _watch(self) -> None:
         while not self._done.wait(0.5):
             with suppress(psutil.NoSuchProcess):
-                process = psutil.Process(self.pid)
-                family = [process, *process.children(recursive=True)]
-                self.last = sum(each.memory_info().rss for each in family)
+                self.last = resident(self.pid)
                 self.first = self.first or self.last
                 self.peak = max(self.peak, self.last)
 
@@ -63,15 +68,16 @@ class DatabaseCost:
     """What a run did to the database so far; statements are None where nobody counts them."""
 
     statements: int | None
+    key_checks: int | None  # PostgreSQL's own statements that check foreign keys
     wal_bytes: int
     hot_updates: int
     updates: int
 
     def since(self, before: DatabaseCost) -> DatabaseCost:
         """Return the difference."""
-        counted = self.statements is not None and before.statements is not None
         return DatabaseCost(
-            (self.statements or 0) - (before.statements or 0) if counted else None,
+            _difference(self.statements, before.statements),
+            _difference(self.key_checks, before.key_checks),
             self.wal_bytes - before.wal_bytes,
             self.hot_updates - before.hot_updates,
             self.updates - before.updates,
@@ -86,7 +92,8 @@ def database_cost(connection: psycopg.Connection) -> DatabaseCost:
         "SELECT coalesce(sum(n_tup_hot_upd), 0), coalesce(sum(n_tup_upd), 0) "
         "FROM pg_stat_user_tables WHERE relname = 'outbound_message'",
     )
-    return DatabaseCost(_statements(connection), int(wal), int(hot), int(updates))
+    statements, checks = _statements(connection)
+    return DatabaseCost(statements, checks, int(wal), int(hot), int(updates))
 
 
 def count_statements(connection: psycopg.Connection) -> None:
@@ -95,20 +102,41 @@ def count_statements(connection: psycopg.Connection) -> None:
         connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
 
 
-def _statements(connection: psycopg.Connection) -> int | None:
+def _statements(connection: psycopg.Connection) -> tuple[int | None, int | None]:
+    """Return the statements of clients, and those the foreign keys of deferred checks make."""
     try:
-        (calls,) = _one(connection, "SELECT sum(calls) FROM pg_stat_statements")
+        sent, checks = _one(
+            connection,
+            """SELECT coalesce(sum(calls) FILTER (WHERE query NOT LIKE %(check)s), 0),
+                coalesce(sum(calls) FILTER (WHERE query LIKE %(check)s), 0)
+            FROM pg_stat_statements
+            WHERE dbid = (SELECT oid FROM pg_database WHERE datname = current_database())""",
+            {"check": "SELECT $2 FROM ONLY % FOR KEY SHARE OF x"},
+        )
     except psycopg.Error:
-        return None
-    return int(calls or 0)
+        return None, None
+    return int(sent), int(checks)
 
 
-def _one(connection: psycopg.Connection, query: str) -> tuple[int, ...]:
-    row = connection.execute(query).fetchone()
+def table_size(connection: psycopg.Connection) -> int:
+    """Return the size of the messages with their indexes, bytes."""
+    (size,) = _one(connection, "SELECT pg_total_relation_size('outbound_message')")
+    return size
+
+
+def _difference(after: int | None, before: int | None) -> int | None:
+    return None if after is None or before is None else after - before
+
+
+def _one(
+    connection: psycopg.Connection, query: LiteralString, parameters: dict[str, str] | None = None
+) -> tuple[int, ...]:
+    row = connection.execute(query, parameters).fetchone()
     assert row is not None
     return tuple(row)
 
 
-def parent(pid: int) -> int:
-    """Return the process that started this one."""
-    return psutil.Process(pid).ppid()
+def postmaster(connection: psycopg.Connection) -> int:
+    """Return the process id of PostgreSQL, the parent of all its processes."""
+    (backend,) = _one(connection, "SELECT pg_backend_pid()")
+    return psutil.Process(backend).ppid()
