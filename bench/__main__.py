@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import dispatch, fairness, growth, idle
+from bench import dispatch, fairness, growth, idle, intake
 from bench.report import Report
 from tests import services
 
@@ -19,6 +19,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "fairness": fairness.run,
     "growth": growth.run,
     "idle": idle.run,
+    "intake": intake.run,
 }
 
 
