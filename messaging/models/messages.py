@@ -248,7 +248,10 @@ class MessageEvent(AppendOnlyModel):
     """The append-only timeline of a message; holds ids and codes, never a phone or a body."""
 
     message = models.ForeignKey(OutboundMessage, on_delete=models.CASCADE, related_name="events")
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    # No constraint: the message already has one, and each line would lock the organisation's row.
+    org = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_constraint=False
+    )
     at = models.DateTimeField(help_text="When it happened, by the clock of who saw it.")
     recorded_at = models.DateTimeField(help_text="When we wrote it down.")
     kind = models.CharField(max_length=32)
