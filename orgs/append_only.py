@@ -68,7 +68,11 @@ class AppendOnly(Operation):
     def database_forwards(
         self, app_label: str, schema_editor: BaseDatabaseSchemaEditor, *_states: Any
     ) -> None:
-        """Create the triggers."""
+        """Create the triggers, in place of earlier ones.
+
+        To be repeated after a change of the table: SQLite builds it anew, without triggers.
+        """
+        self.database_backwards(app_label, schema_editor, *_states)
         for statement in self._statements(schema_editor.connection.vendor):
             schema_editor.execute(statement, params=None)
 
