@@ -48,6 +48,10 @@ def run(options: Namespace) -> Report:
         engine["of_the_bare_limit"] = _ratio(engine, bare)
         engine["times_the_literal"] = _ratio(engine, literal)
         report.add("engine", **engine)
+        double = _engine(stack, connection, senders, Namespace(**{**vars(options), "workers": 2}))
+        double["of_the_bare_limit"] = _ratio(double, bare)
+        double["times_the_literal"] = _ratio(double, literal)
+        report.add("engine, 2 workers", **double)
         slow = _requests(stack, connection, senders, options)
         report.add("engine, requests", **slow, times_the_literal=_ratio(slow, literal))
     with installation.installed(options, statuses=True) as (stack, connection):
@@ -84,7 +88,7 @@ def _engine(
     stack: Stack, connection: psycopg.Connection, senders: seed.Numbers, options: Namespace
 ) -> Figures:
     most = int((options.seconds + WARM_SECONDS) * EXPECTED_PER_SECOND)
-    seed.messages(connection, senders, most)
+    seed.messages(connection, senders, most - _number(connection, _UNDER_WAY))
     seed.settle(connection)
     with _workers(stack, options):
         return _measure(stack, connection, options.seconds, "worker-0")
@@ -121,12 +125,12 @@ def _paced(stack: Stack, connection: psycopg.Connection, options: Namespace) -> 
     seconds = min(options.seconds, BASELINE_SECONDS)
     count = int(seconds * PACED_PER_SECOND)
     with _workers(stack, options), ThreadPoolExecutor(PACED_THREADS) as pool:
-        stack.send("+12022000000")
+        sender = {"from": installation.NUMBERS[0]}
         begun = time.monotonic()
         answers = []
         for place in range(count):
             threading.Event().wait(max(0.0, begun + place / PACED_PER_SECOND - time.monotonic()))
-            answers.append(pool.submit(stack.send, f"+1202{2_000_000 + place}"))
+            answers.append(pool.submit(stack.send, f"+1202{2_000_000 + place}", **sender))
         codes = {answer.result().status_code for answer in answers}
         assert codes == {201}, codes
         wait_until(lambda: not _number(connection, _UNDER_WAY), 30, "the last answers")
