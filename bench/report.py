@@ -39,7 +39,8 @@ class Report:
         names = list(dict.fromkeys(name for row in self.rows for name in row if name != "case"))
         for name in names:
             table.add_row(name.replace("_", " "), *[_text(row.get(name)) for row in self.rows])
-        Console().print(table)
+        # Wide enough for every column, also in a file.
+        Console(width=40 + 22 * len(self.rows)).print(table)
 
     def write(self, folder: str) -> Path:
         """Write the figures with what they were measured on; return the file."""
