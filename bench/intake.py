@@ -90,6 +90,4 @@ def _count(connection: psycopg.Connection) -> int:
 
 
 def _postgres_cpu(connection: psycopg.Connection) -> float:
-    row = connection.execute("SELECT pg_backend_pid()").fetchone()
-    assert row is not None
-    return meters.cpu_seconds(meters.parent(int(row[0])))
+    return meters.cpu_seconds(meters.postmaster(connection))
