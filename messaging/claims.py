@@ -97,11 +97,12 @@ def claim_due(
     statements of their own, so that what was committed before is seen.
     """
     begun = steady_seconds()
+    # Looked at without a transaction: an idle worker asks these two statements every second.
+    now = database.now()
+    due = lanes.due(now)
+    if not due:
+        return None
     with transaction.atomic():
-        now = database.now()
-        due = lanes.due(now)
-        if not due:
-            return None
         active = holds.active(now)
         found = lanes.eligible(due)
         holds.place(
