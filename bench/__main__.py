@@ -10,12 +10,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import dispatch
+from bench import dispatch, intake
 from bench.report import Report
 from tests import services
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "dispatch": dispatch.run,
+    "intake": intake.run,
 }
 
 

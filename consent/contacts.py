@@ -20,6 +20,14 @@ class Recipient:
     bsuid: str | None = field(repr=False)
 
 
+# The same as `find`, as an expression for one row named `asked` of a larger statement.
+MATCH = """coalesce(
+        (SELECT id FROM consent_contact
+            WHERE org_id = asked.org_id AND phone = asked.phone),
+        (SELECT id FROM consent_contact
+            WHERE org_id = asked.org_id AND bsuid = asked.bsuid))"""
+
+
 def find(org: Organization, recipients: Iterable[Recipient]) -> dict[Recipient, Contact]:
     """Return the known people, by one query; a phone goes before a BSUID."""
     wanted = set(recipients)

@@ -11,7 +11,7 @@ import orjson
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection
 
-from consent import ledger
+from consent import contacts, ledger
 from messaging import windows
 from messaging.intake.requests import (
     Facts,
@@ -27,6 +27,8 @@ from orgs import database
 from orgs.ids import uuid7
 from orgs.models import Organization
 
+# Each question is a lateral one with a limit: a look into an index for each request, whatever
+# the planner guesses about the size of the batch.
 _ACCEPT = """
 WITH input AS (
     SELECT %s::bigint AS org_id, %s::text AS actor, statement_timestamp() AS now,
@@ -50,26 +52,35 @@ WITH input AS (
     SELECT asked.*,
         coalesce(asked.expires_at, starts_at + make_interval(secs => asked.ttl_seconds))
             AS ends_at,
-        senders.id AS number_id, senders.phone_number_id,
-        coalesce(by_phone.id, by_bsuid.id) AS contact_id, earlier.id IS NOT NULL AS taken
+        sender.id AS number_id, sender.phone_number_id,
+        {person} AS contact_id, earlier.id IS NOT NULL AS taken
     FROM asked
-    LEFT JOIN senders ON senders.phone_number_id = CASE
-        WHEN asked.sender <> '' THEN asked.sender
-        ELSE (SELECT phone_number_id FROM senders WHERE many = 1) END
-    LEFT JOIN consent_contact AS by_phone
-        ON by_phone.org_id = asked.org_id AND by_phone.phone = asked.phone
-    LEFT JOIN consent_contact AS by_bsuid
-        ON by_bsuid.org_id = asked.org_id AND by_bsuid.bsuid = asked.bsuid
-    LEFT JOIN outbound_message AS earlier
-        ON earlier.org_id = asked.org_id AND earlier.idempotency_key = asked.idempotency_key
+    LEFT JOIN LATERAL (
+        SELECT senders.id, senders.phone_number_id FROM senders
+        WHERE senders.phone_number_id = asked.sender OR (asked.sender = '' AND many = 1)
+        LIMIT 1
+    ) AS sender ON true
+    LEFT JOIN LATERAL (
+        SELECT id FROM outbound_message
+        WHERE org_id = asked.org_id AND idempotency_key = asked.idempotency_key
+        LIMIT 1
+    ) AS earlier ON true
 ), judged AS MATERIALIZED (
-    SELECT known.*, coalesce(consents.answer, %s) AS consent,
-        open_windows.contact_id IS NOT NULL AS window_open
+    SELECT known.*, coalesce(consent.answer, %s) AS consent,
+        opened.contact_id IS NOT NULL AS window_open
     FROM known
-    LEFT JOIN ({consents}) AS consents ON consents.contact_id = known.contact_id
-        AND consents.channel = known.channel AND consents.purpose = known.purpose
-    LEFT JOIN ({windows}) AS open_windows ON open_windows.contact_id = known.contact_id
-        AND open_windows.phone_number_id = known.number_id
+    LEFT JOIN LATERAL (
+        SELECT consents.answer FROM ({consents}) AS consents
+        WHERE consents.contact_id = known.contact_id
+            AND consents.channel = known.channel AND consents.purpose = known.purpose
+        LIMIT 1
+    ) AS consent ON true
+    LEFT JOIN LATERAL (
+        SELECT windows.contact_id FROM ({windows}) AS windows
+        WHERE windows.contact_id = known.contact_id
+            AND windows.phone_number_id = known.number_id
+        LIMIT 1
+    ) AS opened ON true
 ), fresh AS (
     INSERT INTO outbound_message (id, org_id, phone_number_id, contact_id, to_recipient,
         channel, kind, template_name, template_language, payload, reply_to, category, purpose,
@@ -135,7 +146,7 @@ def _statement() -> tuple[str, tuple[Any, ...]]:
     at = database.StatementTime()
     consents, consent_parameters = database.compiled(ledger.answers(at))
     open_windows, window_parameters = database.compiled(windows.open_at(at))
-    return _ACCEPT.format(consents=consents, windows=open_windows), (
+    return _ACCEPT.format(person=contacts.MATCH, consents=consents, windows=open_windows), (
         ledger.MISSING,
         *consent_parameters,
         *window_parameters,
