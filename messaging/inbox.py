@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from django.db import transaction
-
 from messaging import wake
 from messaging.models import MetaApp, WebhookDelivery
 from messaging.providers.whatsapp import webhook
@@ -28,11 +26,10 @@ def authenticate(body: bytes, signature: str | None, app_id: str | None) -> Meta
 
 def store(app: MetaApp, body: bytes, only_org: Organization | None) -> WebhookDelivery:
     """Keep the bytes and wake the workers once they are committed."""
-    with transaction.atomic():
-        delivery = WebhookDelivery.objects.create(
-            app=app, body=body, only_org=only_org, received_at=database.now()
-        )
-        wake.on_commit(wake.RECEIPTS)
+    delivery = WebhookDelivery.objects.create(
+        app=app, body=body, only_org=only_org, received_at=database.statement_time()
+    )
+    wake.on_commit(wake.RECEIPTS)
     return delivery
 
 

@@ -24,6 +24,8 @@ def accept(org: Organization, requests: Sequence[MessageRequest], actor: str) ->
     a single one on PostgreSQL unless a key was used before. A repeated idempotency key gives the
     message it made the first time, whatever has changed since.
     """
+    if not requests:
+        return []
     first_of: dict[str, int] = {}
     leaders: dict[int, MessageRequest] = {}
     for place, request in enumerate(requests):

@@ -21,6 +21,7 @@ def test_the_schema_has_no_errors_or_warnings(capsys):
     ("path", "method"),
     [
         ("/api/v1/outbound-messages", "post"),
+        ("/api/v1/outbound-messages/batch", "post"),
         ("/api/v1/outbound-messages", "get"),
         ("/api/v1/outbound-messages/{id}", "get"),
         ("/api/v1/outbound-messages/{id}/cancel", "post"),
@@ -42,3 +43,13 @@ def test_the_message_body_shows_every_type(schema):
     body = post["requestBody"]["content"]["application/json"]["schema"]
     assert {"template", "text", "image", "interactive", "reaction"} <= set(body["properties"])
     assert "422" in post["responses"]
+
+
+def test_the_batch_body_shows_its_bounds_and_the_message(schema):
+    post = schema["paths"]["/api/v1/outbound-messages/batch"]["post"]
+    messages = post["requestBody"]["content"]["application/json"]["schema"]["properties"][
+        "messages"
+    ]
+    assert (messages["minItems"], messages["maxItems"]) == (1, 1000)
+    wanted = {"scheduled_at", "ttl_seconds", "on_unknown", "template", "to"}
+    assert wanted <= set(messages["items"]["properties"])

@@ -131,6 +131,52 @@ def test_one_key_used_by_many_at_once_makes_one_message():
     assert MessageEvent.objects.count() == 1
 
 
+def test_batches_with_the_same_keys_in_any_order_make_each_message_once():
+    number = PhoneNumberFactory()
+    ConsentFactory(contact=ContactFactory(org=number.org, phone="+12025550123"))
+    raw = (
+        b'{"to": "+12025550123", "type": "template", "category": "utility", '
+        b'"template": {"name": "a", "language": "en"}}'
+    )
+    requests = [bodies.parse(raw, f"key-{n}") for n in range(50)]
+
+    def post(place: int) -> object:
+        return intake.accept(number.org, requests[:: 1 if place % 2 else -1], "key:x")
+
+    given = at_once(6, post)
+    assert not [batch for batch in given if isinstance(batch, Exception)]
+    answers = [answer for batch in given for answer in batch]
+    assert len(answers) == 300
+    assert sum(not answer.replayed for answer in answers) == 50
+    assert OutboundMessage.objects.count() == MessageEvent.objects.count() == 50
+
+
+def test_a_key_whose_first_use_is_rolled_back_is_taken_by_the_one_who_waited():
+    number = PhoneNumberFactory()
+    ConsentFactory(contact=ContactFactory(org=number.org, phone="+12025550123"))
+    raw = (
+        b'{"to": "+12025550123", "type": "template", "category": "utility", '
+        b'"template": {"name": "a", "language": "en"}}'
+    )
+    request = bodies.parse(raw, "same-key")
+    given: list[object] = []
+
+    def second(_place: int) -> object:
+        return intake.accept(number.org, [request], "b")
+
+    waiting = threading.Thread(target=lambda: given.extend(at_once(1, second)))
+    with transaction.atomic():
+        intake.accept(number.org, [request], "a")
+        waiting.start()
+        waiting.join(0.5)
+        assert waiting.is_alive()
+        transaction.set_rollback(True)
+    waiting.join(10)
+    ((answer,),) = given
+    assert not answer.replayed
+    assert OutboundMessage.objects.get().pk == answer.message.pk
+
+
 def test_requeued_by_many_at_once_is_requeued_once():
     (message,) = due(1, status=Status.FAILED)
     instruction = Instruction("user:1", Cause.STAFF, "again")
