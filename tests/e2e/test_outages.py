@@ -18,6 +18,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.postgres]
 OUTAGE_SECONDS = 60.0
 
 
+@pytest.mark.timeout(300)  # a minute of it is the outage
 def test_with_redis_stopped_for_a_minute_sending_goes_on(tmp_path: Path):
     with services.redis(private=True) as redis:
         settings = {**QUICK, "REDIS_URL": redis.url}
@@ -57,6 +58,7 @@ def test_after_a_restart_of_postgresql_everything_goes_on_by_itself(tmp_path: Pa
                 assert len(stack.ledger_of(message_id)) == 1
 
 
+@pytest.mark.timeout(300)
 def test_a_worker_killed_in_the_middle_of_200_calls_loses_and_doubles_nothing(tmp_path: Path):
     calm = {**QUICK, "OUTBOUND_READ_TIMEOUT_SECONDS": "2", "OUTBOUND_UNKNOWN_WINDOW_SECONDS": "10"}
     with Stack(tmp_path, embedded=False, settings=calm) as stack:
