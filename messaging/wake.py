@@ -28,7 +28,8 @@ _listeners: list[Callable[[], None]] = []
 class _Messenger:
     """Publishes hints from a thread of its own, so that no request waits for the broker."""
 
-    def __init__(self) -> None:
+    def __init__(self, publish: Callable[[str], bool]) -> None:
+        self._publish = publish  # says whether the broker took the hint
         self._asked: set[str] = set()
         self._condition = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -51,11 +52,10 @@ class _Messenger:
                 self._condition.wait_for(lambda: self._asked)
                 asked, self._asked = self._asked, set()
             for task in sorted(asked):
-                _pause.wait(DEBOUNCE_SECONDS if _publish(task) else QUIET_SECONDS)
+                _pause.wait(DEBOUNCE_SECONDS if self._publish(task) else QUIET_SECONDS)
 
 
 _pause = threading.Event()  # never set: only waited for
-_messenger = _Messenger()
 
 
 def listen(look: Callable[[], None]) -> None:
@@ -88,3 +88,6 @@ def _publish(task: str) -> bool:
         logger.warning("Broker away (%s): workers find the work", type(error).__name__)
         return False
     return True
+
+
+_messenger = _Messenger(_publish)

@@ -21,21 +21,20 @@ class Broker:
         self.called = threading.Semaphore(0)
         self.go_on = threading.Event()
 
-    def send_task(self, task: str, **_options: object) -> None:
+    def publish(self, task: str) -> bool:
         self.called.release()
         assert self.go_on.wait(DEADLINE)
-        if self.away:
-            raise OperationalError
-        self.tasks.append(task)
+        if not self.away:
+            self.tasks.append(task)
+        return not self.away
 
 
 @pytest.fixture
 def broker(monkeypatch: pytest.MonkeyPatch):
     """A broker, with a messenger of its own and short pauses."""
     stand_in = Broker()
-    monkeypatch.setattr(wake, "current_app", stand_in)
     monkeypatch.setattr(wake, "DEBOUNCE_SECONDS", 0.001)
-    monkeypatch.setattr(wake, "_messenger", wake._Messenger())
+    monkeypatch.setattr(wake, "_messenger", wake._Messenger(stand_in.publish))
     yield stand_in
     stand_in.go_on.set()
 
@@ -82,3 +81,11 @@ def test_a_broker_that_comes_back_is_used_again(broker: Broker, monkeypatch):
     broker.away = False
     wake.now(wake.SEND)
     assert called(broker)
+
+
+def test_a_broker_that_is_away_raises_nothing(monkeypatch):
+    def send_task(*_arguments: object, **_options: object) -> None:
+        raise OperationalError
+
+    monkeypatch.setattr(wake.current_app, "send_task", send_task)
+    assert wake._publish(wake.SEND) is False
