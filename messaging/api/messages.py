@@ -17,7 +17,7 @@ from rest_framework.views import APIView
 from messaging import intake, operations
 from messaging.api import bodies, rendering, schema
 from messaging.api.pages import MessageFilter, NewestFirst
-from messaging.api.requests import actor_of, key_of, raw_json
+from messaging.api.requests import actor_of, key_of, raw_json, reason_of
 from messaging.api.serializers import (
     MessageDetailSerializer,
     MessageSerializer,
@@ -106,7 +106,7 @@ class MessageAction(APIView):
         message = get_object_or_404(messages_of(request), pk=pk)
         reason = ReasonSerializer(data=request.data)
         reason.is_valid(raise_exception=True)
-        text = reason.validated_data["reason"] or "Asked for by the client."
+        text = reason_of(reason.validated_data)
         done = self.verb([message.pk], Instruction(actor_of(request), Cause.CLIENT, text))
         message = get_object_or_404(messages_of(request), pk=pk)
         if not done:
