@@ -16,15 +16,18 @@ from pathlib import Path
 from tests import foreground
 
 PYTEST = [sys.executable, "-m", "pytest"]
+# Long modules have few tests: in the given order they do not all come last.
+PARALLEL = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"]
 SERVERS = [
     *[sys.executable, "-m", "tests.services", "--"],
-    *[*PYTEST, "-p", "tests.worker_redis", "-n", "2", "--dist", "loadscope"],
+    *[*PYTEST, "-p", "tests.worker_redis", *PARALLEL],
 ]
-EMBEDDED = [*PYTEST, "-m", "core"]
+EMBEDDED = [*PYTEST, *PARALLEL, "-m", "core"]
 SIGNALLED = 128  # exit codes above it name a signal
-# Production serves the files this collects; it asks for servers but connects to none.
+# Processes of their own serve the files this collects; it connects to no server.
 COLLECT = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]
-NOWHERE = {
+COLLECT_FOR = {
+    "OUTBOUND_TESTING": "",
     "DATABASE_URL": "postgres://database.invalid/none",
     "REDIS_URL": "redis://redis.invalid/0",
 }
@@ -86,7 +89,7 @@ def _run(name: str, command: Sequence[str], extra: Sequence[str]) -> Part:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="outbound-test-")))
         environment = _environment(command, folder)
-        code = foreground.run(COLLECT, environment | NOWHERE) if command is SERVERS else 0
+        code = foreground.run(COLLECT, environment | COLLECT_FOR) if command is SERVERS else 0
         code = code or foreground.run([*command, *extra], environment)
     return Part(name, code, time.monotonic() - begun)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import signal
 import socket
@@ -14,15 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg
 import requests
 
+from tests.e2e import installation
+
 ROOT = Path(__file__).parents[2]
-NUMBER = "200000000000001"
-APP_SECRET = "e2e-app-secret"
-VERIFY_TOKEN = "e2e-verify-token"
 START_SECONDS = 60.0
 
 # Seconds where production has minutes.
@@ -218,24 +214,27 @@ class Stack:
 
     def start(self, name: str) -> None:
         self.processes[name].start()
+        self._wait_until_up(name)
+
+    def _wait_until_up(self, name: str) -> None:
         if name in {"embedded", "web"}:
             wait_until(self._is_up, START_SECONDS, f"{name}: {self.processes[name].text()[-2000:]}")
 
     def _start(self) -> None:
+        self._install()
         self.sandbox_url = self._start_sandbox()
         self.env["WHATSAPP_CLOUD_API_BASE_URL"] = self.sandbox_url
-        self.manage("migrate", "-v", "0")
-        self.manage("seed_schedules")
-        if not self.embedded:
-            self.manage("collectstatic", "--noinput", "-v", "0")
-        self._connect()
         for name, command in self._commands().items():
             process = Process(command, self.env, self.folder / f"{name}.log")
             self.processes[name] = process
-            if name in self._begin_with:
-                self.start(name)
+        begin_with = [name for name in self._commands() if name in self._begin_with]
+        for name in begin_with:
+            self.processes[name].start()
+        for name in begin_with:
+            self._wait_until_up(name)
+        app_secret = installation.META_SECRETS["WHATSAPP_APP_SECRET"]
         webhook = f"{self.base_url}/api/v1/webhooks/whatsapp/inbound"
-        self.sandbox("POST", "config", json={"webhook_url": webhook, "app_secret": APP_SECRET})
+        self.sandbox("POST", "config", json={"webhook_url": webhook, "app_secret": app_secret})
 
     def _start_sandbox(self) -> str:
         command = [sys.executable, "-m", "sandbox", "--port", "0", *self._sandbox]
@@ -248,18 +247,6 @@ class Stack:
             "the sandbox's start",
         )[0]
         return str(line.rpartition(" ")[2])
-
-    def _connect(self) -> None:
-        self.manage("create_org", "acme", "--name", "Acme")
-        self.api_key = self.manage(
-            "create_api_key", "acme", "--scopes", "send,read,manage", "--plain"
-        )
-        self.manage(
-            "connect_number",
-            "acme",
-            *("--app-id", "300000000000001", "--waba-id", "100000000000001"),
-            *("--phone-number-id", NUMBER),
-        )
 
     def _commands(self) -> dict[str, list[str]]:
         port = self.base_url.rpartition(":")[2]
@@ -286,35 +273,19 @@ class Stack:
         }
 
     def _environment(self) -> dict[str, str]:
-        secrets_of_meta = {
-            "WHATSAPP_ACCESS_TOKEN": "e2e-token",
-            "WHATSAPP_APP_SECRET": APP_SECRET,
-            "WHATSAPP_VERIFY_TOKEN": VERIFY_TOKEN,
-        }
-        env = {**os.environ, **secrets_of_meta, **self._settings}
-        # A process of its own, not a test: no plug-in of ours may act in it.
-        env.pop("OUTBOUND_TESTING", None)
-        env["OUTBOUND_VAR_DIR"] = str(self.folder / "var")
+        inherited = (
+            installation.embedded_environment() if self.embedded else installation.environment()
+        )
+        var = self.folder / "var"
+        return {**inherited, **self._settings, "OUTBOUND_VAR_DIR": str(var)}
+
+    def _install(self) -> None:
         if self.embedded:
-            env.pop("DATABASE_URL", None)
-            env.pop("REDIS_URL", None)
-            return env
-        env["STATIC_ROOT"] = str(self.folder / "static")
-        env["DATABASE_URL"] = self._database(env["DATABASE_URL"])
-        return env
-
-    def _database(self, url: str) -> str:
-        """Create a database of our own on the tests' server; it is dropped at the end."""
-        name = f"e2e_{secrets.token_hex(4)}"
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-
-        def drop() -> None:
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-        self._exits.callback(drop)
-        return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+            self.api_key = installation.copy_folder(self.folder / "var")
+            return
+        url, self.api_key = installation.copy_database(self.env["DATABASE_URL"])
+        self._exits.callback(installation.drop_database, url)
+        self.env["DATABASE_URL"] = url
 
     def _is_up(self) -> bool:
         try:

@@ -10,7 +10,11 @@ import json
 import pytest
 import requests
 
-from tests.e2e.stack import APP_SECRET, NUMBER, VERIFY_TOKEN, Stack, wait_until
+from tests.e2e.installation import META_SECRETS, NUMBER
+from tests.e2e.stack import Stack, wait_until
+
+APP_SECRET = META_SECRETS["WHATSAPP_APP_SECRET"]
+VERIFY_TOKEN = META_SECRETS["WHATSAPP_VERIFY_TOKEN"]
 
 pytestmark = [pytest.mark.e2e, pytest.mark.core]
 
