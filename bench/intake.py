@@ -47,6 +47,7 @@ def _serve(stack: Stack) -> None:
     granian = str(Path(sys.executable).with_name("granian"))
     port = stack.base_url.rpartition(":")[2]
     command = [granian, "--interface", "wsgi", "--workers", str(WORKERS)]
+    command += ["--blocking-threads", "16"]
     command += ["--host", "127.0.0.1", "--port", port, "bench.intake_web:application"]
     stack.processes["web"] = Process(command, stack.env, stack.folder / "web.log")
     stack.start("web")

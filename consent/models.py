@@ -46,7 +46,9 @@ class Source(models.TextChoices):
 class Contact(models.Model):
     """A person as one organisation knows them: by phone, by business-scoped id, or both."""
 
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    org = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     phone = models.CharField(max_length=16, null=True, blank=True, help_text="E.164 with +.")
     bsuid = models.CharField(
         max_length=140, null=True, blank=True, help_text="Meta's business-scoped user id."
@@ -73,8 +75,12 @@ class Contact(models.Model):
 class Consent(models.Model):
     """The present answer; it follows from the events and is kept for speed."""
 
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
-    contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="consents")
+    org = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    contact = models.ForeignKey(
+        Contact, on_delete=models.CASCADE, related_name="consents", db_index=False
+    )
     channel = models.CharField(max_length=16, choices=Channel, default=Channel.WHATSAPP)
     purpose = models.CharField(max_length=16, choices=Purpose)
     status = models.CharField(max_length=16, choices=Decision)
@@ -104,7 +110,9 @@ class ConsentEvent(AppendOnlyModel):
     """One decision, with what proves it."""
 
     org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
-    consent = models.ForeignKey(Consent, on_delete=models.CASCADE, related_name="events")
+    consent = models.ForeignKey(
+        Consent, on_delete=models.CASCADE, related_name="events", db_index=False
+    )
     status = models.CharField(max_length=16, choices=Decision)
     expires_at = models.DateTimeField(null=True, blank=True)
     source = models.CharField(max_length=16, choices=Source)

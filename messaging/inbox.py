@@ -2,42 +2,133 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from time import monotonic
+
+from django.conf import settings
+from django.db.models import QuerySet
+
 from messaging import wake
 from messaging.models import MetaApp, WebhookDelivery
 from messaging.providers.whatsapp import webhook
 from orgs import database
 from orgs.models import Organization
+from orgs.shared_commit import SharedCommit
 
 # How many apps the common path tries; an installation has few.
 MOST_SHARED_APPS = 20
 
 
+# Deliveries that are stored by one statement, at most.
+SHARED_MOST = 50
+
+
+@dataclass(frozen=True, slots=True)
+class _Signer:
+    """An app that may have signed, and its secrets in clear."""
+
+    app: MetaApp
+    secrets: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An authentic POST that is to be kept."""
+
+    app: MetaApp
+    body: bytes
+    only_org: Organization | None
+
+
 def authenticate(body: bytes, signature: str | None, app_id: str | None) -> MetaApp | None:
     """Return the app whose secret signed these bytes; None when none did.
 
-    With an app id only that app is tried, otherwise the apps marked as shared.
+    With an app id only that app is tried, otherwise the apps marked as shared. Secrets are
+    remembered for ``OUTBOUND_API_KEY_CACHE_SECONDS``; before a signature is refused they are
+    read again, so a new secret is good at once.
     """
-    apps = MetaApp.objects.filter(app_id=app_id) if app_id else MetaApp.objects.filter(shared=True)
-    for app in apps.order_by("pk")[:MOST_SHARED_APPS]:
-        if webhook.verify(body, signature, app.secrets()):
-            return app
+    known = _signers.get(app_id)
+    app = _signed_by(known, body, signature) if known else None
+    if app is None and signature:
+        app = _signed_by(_signers.read(app_id), body, signature)
+    return app
+
+
+def _signed_by(signers: Sequence[_Signer], body: bytes, signature: str | None) -> MetaApp | None:
+    for signer in signers:
+        if webhook.verify(body, signature, signer.secrets):
+            return signer.app
     return None
 
 
-def store(app: MetaApp, body: bytes, only_org: Organization | None) -> WebhookDelivery:
-    """Keep the bytes and wake the workers once they are committed."""
-    delivery = WebhookDelivery.objects.create(
-        app=app, body=body, only_org=only_org, received_at=database.statement_time()
-    )
+class _Signers:
+    """The apps of each path, for some seconds: reading and decrypting costs more than storing."""
+
+    def __init__(self) -> None:
+        self._known: dict[str | None, tuple[float, list[_Signer]]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, app_id: str | None) -> list[_Signer]:
+        """Return the apps that were read lately, or none."""
+        with self._lock:
+            until, signers = self._known.get(app_id, (0.0, []))
+        return signers if monotonic() < until else []
+
+    def read(self, app_id: str | None) -> list[_Signer]:
+        """Return the apps as they are in the database; an id nobody has is not remembered."""
+        signers = [_Signer(app, app.secrets()) for app in _apps(app_id)]
+        if signers:
+            with self._lock:
+                until = monotonic() + settings.OUTBOUND_API_KEY_CACHE_SECONDS
+                self._known[app_id] = (until, signers)
+        return signers
+
+    def forget(self) -> None:
+        """Forget all apps."""
+        with self._lock:
+            self._known.clear()
+
+
+_signers = _Signers()
+
+
+def forget_secrets() -> None:
+    """Have the next webhook read its app anew."""
+    _signers.forget()
+
+
+def store(app: MetaApp, body: bytes, only_org: Organization | None) -> None:
+    """Keep the bytes, together with those of other requests, then wake the workers."""
+    _shared.submit(Delivery(app, body, only_org))
     wake.on_commit(wake.RECEIPTS)
-    return delivery
+
+
+def _insert(deliveries: Sequence[Delivery]) -> list[WebhookDelivery]:
+    return WebhookDelivery.objects.bulk_create(
+        WebhookDelivery(
+            app=delivery.app,
+            body=delivery.body,
+            only_org=delivery.only_org,
+            received_at=database.statement_time(),
+        )
+        for delivery in deliveries
+    )
+
+
+_shared = SharedCommit(_insert, SHARED_MOST)
 
 
 def answer_challenge(query: dict[str, str], app_id: str | None) -> str | None:
     """Return the text Meta wants to hear at set-up; None when the token is not ours."""
-    apps = MetaApp.objects.filter(app_id=app_id) if app_id else MetaApp.objects.filter(shared=True)
-    for app in apps.order_by("pk")[:MOST_SHARED_APPS]:
+    for app in _apps(app_id):
         answer = webhook.challenge(query, app.verify_token)
         if answer is not None:
             return answer
     return None
+
+
+def _apps(app_id: str | None) -> QuerySet[MetaApp]:
+    apps = MetaApp.objects.filter(app_id=app_id) if app_id else MetaApp.objects.filter(shared=True)
+    return apps.order_by("pk")[:MOST_SHARED_APPS]

@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from rest_framework.test import APIClient
 
-from messaging import channels
+from messaging import channels, inbox
 from orgs import keys
 from orgs.models import Organization
 from tests.factories.messaging import PhoneNumberFactory
@@ -23,6 +23,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs PostgreSQL"))
         if item.get_closest_marker("redis") and not settings.REDIS_URL:
             item.add_marker(pytest.mark.skip(reason="needs Redis"))
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> None:
+    """Each test has a database of its own, but the process goes on."""
+    keys.forget_all()
+    inbox.forget_secrets()
 
 
 @pytest.fixture

@@ -9,19 +9,23 @@ from django.db import OperationalError, connection, transaction
 from messaging import wake
 from messaging.intake import rows, statement
 from messaging.intake.refusals import key_conflict, refusal
-from messaging.intake.requests import Accepted, Answer, MessageRequest
+from messaging.intake.requests import Accepted, Answer, Finding, MessageRequest, Submission
 from messaging.models import OutboundMessage
 from orgs.models import Organization
+from orgs.shared_commit import SharedCommit
 
 # A key that another request is just using is found by the second look.
 LOOKS = 2
+# Requests of concurrent clients in one statement, at most.
+SHARED_MOST = 100
 
 
 def accept(org: Organization, requests: Sequence[MessageRequest], actor: str) -> list[Answer]:
     """Queue what may be sent; return for each request the message or why not.
 
     One transaction, with a number of statements that does not depend on the number of requests:
-    a single one on PostgreSQL unless a key was used before. A repeated idempotency key gives the
+    a single one on PostgreSQL unless a key was used before, shared by single requests that come
+    at the same moment. A repeated idempotency key gives the
     message it made the first time, whatever has changed since.
     """
     if not requests:
@@ -50,14 +54,13 @@ def _accept_distinct(
     org: Organization, requests: Mapping[int, MessageRequest], actor: str
 ) -> dict[int, Answer]:
     """Answer requests of which no two have the same key."""
-    insert = statement.insert if connection.vendor == "postgresql" else rows.insert
     answers: dict[int, Answer] = {}
     for _ in range(LOOKS):
         left = [place for place in requests if place not in answers]
         if not left:
             break
         taken: list[int] = []
-        found = insert(org, [requests[place] for place in left], actor)
+        found = _insert(org, [requests[place] for place in left], actor)
         for place, item in zip(left, found, strict=True):
             if item.message is not None:
                 answers[place] = Accepted(item.message, replayed=False)
@@ -72,6 +75,18 @@ def _accept_distinct(
         message = "An idempotency key could not be settled."
         raise OperationalError(message)
     return answers
+
+
+def _insert(org: Organization, requests: Sequence[MessageRequest], actor: str) -> Sequence[Finding]:
+    if connection.vendor != "postgresql":
+        return rows.insert(org, requests, actor)
+    submissions = [Submission(org, request, actor) for request in requests]
+    if len(submissions) == 1:
+        return [_single_requests.submit(submissions[0])]
+    return statement.insert(submissions)
+
+
+_single_requests = SharedCommit(statement.insert, SHARED_MOST)
 
 
 def _replays(org: Organization, requests: Mapping[int, MessageRequest]) -> dict[int, Answer]:

@@ -73,6 +73,15 @@ class MessageRequest:
         return self.expires_at or self.starts_at(now) + self.lifetime
 
 
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A request with the organisation it is for and the one who asks."""
+
+    org: Organization
+    request: MessageRequest
+    actor: str
+
+
 def longest_age() -> timedelta:
     """Return how long a message is kept for sending, and how far ahead one is scheduled."""
     return timedelta(seconds=settings.OUTBOUND_MESSAGE_MAX_AGE_SECONDS)

@@ -16,7 +16,7 @@ from messaging import windows
 from messaging.intake.requests import (
     Facts,
     Finding,
-    MessageRequest,
+    Submission,
     first_wait,
     longest_age,
     message_of,
@@ -25,19 +25,19 @@ from messaging.models import PhoneNumber
 from messaging.states import Cause, Status
 from orgs import database
 from orgs.ids import uuid7
-from orgs.models import Organization
 
 # Each question is a lateral one with a limit: a look into an index for each request, whatever
 # the planner guesses about the size of the batch.
 _ACCEPT = """
 WITH input AS (
-    SELECT %s::bigint AS org_id, %s::text AS actor, statement_timestamp() AS now,
+    SELECT statement_timestamp() AS now,
         make_interval(secs => %s) AS first_wait, make_interval(secs => %s) AS longest,
         %s::smallint AS max_attempts
 ), asked AS MATERIALIZED (
     SELECT input.*, given.*, greatest(given.scheduled_at, now) AS starts_at
     FROM input, json_to_recordset(%s::json) AS given (
-        place int, id uuid, sender text, phone text, bsuid text, to_recipient text,
+        place int, id uuid, org_id bigint, actor text,
+        sender text, phone text, bsuid text, to_recipient text,
         channel text, kind text, template_name text, template_language text, payload jsonb,
         reply_to text, category text, purpose text, priority smallint,
         scheduled_at timestamptz, expires_at timestamptz, ttl_seconds int, on_unknown text,
@@ -45,9 +45,9 @@ WITH input AS (
         needs_window boolean
     )
 ), senders AS MATERIALIZED (
-    SELECT number.id, number.phone_number_id, count(*) OVER () AS many
-    FROM messaging_phonenumber AS number
-    WHERE number.org_id = (SELECT org_id FROM input) AND number.is_active
+    SELECT id, org_id, phone_number_id, count(*) OVER (PARTITION BY org_id) AS many
+    FROM messaging_phonenumber
+    WHERE org_id = ANY (ARRAY (SELECT DISTINCT org_id FROM asked)) AND is_active
 ), known AS MATERIALIZED (
     SELECT asked.*,
         coalesce(asked.expires_at, starts_at + make_interval(secs => asked.ttl_seconds))
@@ -57,7 +57,8 @@ WITH input AS (
     FROM asked
     LEFT JOIN LATERAL (
         SELECT senders.id, senders.phone_number_id FROM senders
-        WHERE senders.phone_number_id = asked.sender OR (asked.sender = '' AND many = 1)
+        WHERE senders.org_id = asked.org_id
+            AND (senders.phone_number_id = asked.sender OR (asked.sender = '' AND many = 1))
         LIMIT 1
     ) AS sender ON true
     LEFT JOIN LATERAL (
@@ -97,17 +98,19 @@ WITH input AS (
         AND (window_open OR NOT needs_window)
         AND starts_at <= now + longest AND starts_at < ends_at
     -- In this order, two batches with the same keys wait for each other, but never in a circle.
-    ORDER BY idempotency_key
+    ORDER BY org_id, idempotency_key
     ON CONFLICT (org_id, idempotency_key) DO NOTHING
     RETURNING id, org_id, status, created_at
 ), noted AS (
     INSERT INTO message_event (message_id, org_id, at, recorded_at, kind, from_status,
         to_status, cause, code, actor, reason)
-    SELECT id, org_id, created_at, created_at, 'accepted', '', status, %s, '',
-        (SELECT actor FROM input), ''
-    FROM fresh
+    SELECT fresh.id, fresh.org_id, created_at, created_at, 'accepted', '', status, %s, '',
+        asked.actor, ''
+    FROM fresh JOIN asked ON asked.id = fresh.id
 )
-SELECT judged.now, coalesce((SELECT max(many) FROM senders), 0), judged.number_id,
+SELECT judged.now,
+    coalesce((SELECT max(many) FROM senders WHERE senders.org_id = judged.org_id), 0),
+    judged.number_id,
     judged.phone_number_id, judged.contact_id, judged.consent, judged.window_open,
     judged.taken, fresh.id IS NOT NULL
 FROM judged LEFT JOIN fresh ON fresh.id = judged.id
@@ -115,19 +118,20 @@ ORDER BY judged.place
 """
 
 
-def insert(org: Organization, requests: Sequence[MessageRequest], actor: str) -> list[Finding]:
+def insert(submissions: Sequence[Submission]) -> list[Finding]:
     """Insert what nothing stands against, in one statement, whatever the number of requests.
 
-    A request whose key is being used by another transaction waits for its end.
+    A request whose key is being used by another transaction waits for its end; of two with the
+    same key only one is inserted.
     """
-    ids = [uuid7() for _ in requests]
-    given = [_given(place, ids[place], request) for place, request in enumerate(requests)]
+    ids = [uuid7() for _ in submissions]
+    given = [_given(place, ids[place], asked) for place, asked in enumerate(submissions)]
     sql, embedded = _statement()
     with connection.cursor() as cursor:
         cursor.execute(
             sql,
             [
-                *(org.pk, actor, first_wait().total_seconds(), longest_age().total_seconds()),
+                *(first_wait().total_seconds(), longest_age().total_seconds()),
                 *(len(settings.OUTBOUND_RETRY_SCHEDULE_SECONDS), orjson.dumps(given).decode()),
                 *embedded,
             ],
@@ -135,8 +139,8 @@ def insert(org: Organization, requests: Sequence[MessageRequest], actor: str) ->
         rows = cursor.fetchall()
     numbers: dict[int, PhoneNumber] = {}
     return [
-        _finding(org, request, message_id, row, numbers)
-        for request, message_id, row in zip(requests, ids, rows, strict=True)
+        _finding(asked, message_id, row, numbers)
+        for asked, message_id, row in zip(submissions, ids, rows, strict=True)
     ]
 
 
@@ -154,11 +158,14 @@ def _statement() -> tuple[str, tuple[Any, ...]]:
     )
 
 
-def _given(place: int, message_id: uuid.UUID, request: MessageRequest) -> dict[str, Any]:
+def _given(place: int, message_id: uuid.UUID, asked: Submission) -> dict[str, Any]:
+    request = asked.request
     template_name, template_language = request.template
     return {
         "place": place,
         "id": message_id,
+        "org_id": asked.org.pk,
+        "actor": asked.actor,
         "sender": request.sender,
         "phone": request.recipient.phone,
         "bsuid": request.recipient.bsuid,
@@ -185,8 +192,7 @@ def _given(place: int, message_id: uuid.UUID, request: MessageRequest) -> dict[s
 
 
 def _finding(
-    org: Organization,
-    request: MessageRequest,
+    asked: Submission,
     message_id: uuid.UUID,
     row: tuple[Any, ...],
     numbers: dict[int, PhoneNumber],
@@ -197,8 +203,8 @@ def _finding(
         numbers[number_id] = PhoneNumber.from_db(
             DEFAULT_DB_ALIAS,
             ["id", "org_id", "phone_number_id"],
-            [number_id, org.pk, phone_number_id],
+            [number_id, asked.org.pk, phone_number_id],
         )
     facts = Facts(now, senders, numbers.get(number_id), contact_id, consent, window_open=is_open)
-    message = message_of(org, request, facts, message_id) if is_new else None
+    message = message_of(asked.org, asked.request, facts, message_id) if is_new else None
     return Finding(facts, message, taken=taken)

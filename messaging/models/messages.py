@@ -69,8 +69,14 @@ class OutboundMessage(models.Model):
         BULK = 30, "bulk"
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
-    phone_number = models.ForeignKey(PhoneNumber, on_delete=models.PROTECT, related_name="+")
+    # Each index of this table is written twice for each message sent: none that another covers,
+    # nor one for the rare removal of a number.
+    org = models.ForeignKey(
+        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    phone_number = models.ForeignKey(
+        PhoneNumber, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
     contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="+")
     to_recipient = models.CharField(max_length=150, help_text="E.164 with +, or a BSUID.")
     channel = models.CharField(max_length=16, choices=Channel, default=Channel.WHATSAPP)
@@ -198,7 +204,9 @@ class OutboundAttempt(models.Model):
     STARTED = "STARTED"
     OUTCOMES = [(STARTED, "Started"), *((o.value, o.value.capitalize()) for o in Outcome)]
 
-    message = models.ForeignKey(OutboundMessage, on_delete=models.CASCADE, related_name="attempts")
+    message = models.ForeignKey(
+        OutboundMessage, on_delete=models.CASCADE, related_name="attempts", db_index=False
+    )
     attempt_number = models.PositiveIntegerField()
     claim_id = models.UUIDField()
     outcome = models.CharField(max_length=16, choices=OUTCOMES, default=STARTED)
@@ -247,10 +255,16 @@ class EventQuerySet(TenantQuerySet["MessageEvent"]):
 class MessageEvent(AppendOnlyModel):
     """The append-only timeline of a message; holds ids and codes, never a phone or a body."""
 
-    message = models.ForeignKey(OutboundMessage, on_delete=models.CASCADE, related_name="events")
+    message = models.ForeignKey(
+        OutboundMessage, on_delete=models.CASCADE, related_name="events", db_index=False
+    )
     # No constraint: the message already has one, and each line would lock the organisation's row.
     org = models.ForeignKey(
-        Organization, on_delete=models.PROTECT, related_name="+", db_constraint=False
+        Organization,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
     )
     at = models.DateTimeField(help_text="When it happened, by the clock of who saw it.")
     recorded_at = models.DateTimeField(help_text="When we wrote it down.")

@@ -257,7 +257,8 @@ class Stack:
         return {
             "web": [
                 *(granian, "--interface", "wsgi", "config.wsgi:application"),
-                *("--host", "127.0.0.1", "--port", port),
+                *("--host", "127.0.0.1", "--port", port, "--blocking-threads", "16"),
+                *("--workers", self.env["WEB_WORKERS"]),
             ],
             "worker": [
                 *celery,

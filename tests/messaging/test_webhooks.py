@@ -15,6 +15,7 @@ from django.utils import timezone
 from consent.models import Contact
 from messaging import receipts
 from messaging.models import (
+    MetaApp,
     OutboundMessage,
     PhoneNumber,
     ServiceWindow,
@@ -272,3 +273,10 @@ class TestInbound:
         post(client, self.inbound(number, from_user_id="US.1"))
         receipts.apply_pending()
         assert Contact.objects.get(org=number.org).bsuid == "US.1"
+
+
+def test_a_new_app_secret_is_good_at_once(client, number):
+    body = payload(number, statuses=[status("sent")])
+    assert post(client, body).status_code == 200
+    MetaApp.objects.update(app_secret="rotated")
+    assert post(client, body, secret="rotated").status_code == 200

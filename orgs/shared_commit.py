@@ -1,0 +1,108 @@
+"""One statement for what many threads want to write at the same moment.
+
+A commit costs far more than a row. The first thread writes for itself; whoever comes meanwhile
+waits and is written together by the next. Alone, a thread waits for nobody.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
+
+from django.db import InterfaceError, OperationalError, connection
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+# A thread is not kept longer than this for the others' writing, seconds.
+PATIENCE_SECONDS = 30.0
+
+
+class _Ticket(Generic[Item, Answer]):
+    """One thread's wish: its answer or error, or the word that it is to write next."""
+
+    __slots__ = ("answer", "called", "done", "error", "item")
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.called = threading.Event()
+        self.done = False
+        self.answer: Answer | None = None
+        self.error: Exception | None = None
+
+
+class SharedCommit(Generic[Item, Answer]):
+    """Writes the items of concurrent threads by common calls of one function.
+
+    ``write`` takes items and returns an answer for each, in order; what it wrote must be
+    committed when it returns. When it fails for a batch, it is called again for each item
+    alone, so that one bad item harms nobody else; an unreachable database fails them all.
+    """
+
+    def __init__(self, write: Callable[[Sequence[Item]], Sequence[Answer]], most: int) -> None:
+        """``most`` bounds the items of one call."""
+        self._write = write
+        self._most = most
+        self._waiting: deque[_Ticket[Item, Answer]] = deque()
+        self._lock = threading.Lock()
+        self._busy = False
+
+    def submit(self, item: Item) -> Answer:
+        """Return the answer for the item; raise what ``write`` raised for it.
+
+        Inside a transaction the item is written at once, as part of it.
+        """
+        if connection.in_atomic_block:
+            return self._write([item])[0]
+        ticket: _Ticket[Item, Answer] = _Ticket(item)
+        with self._lock:
+            self._waiting.append(ticket)
+            must_wait, self._busy = self._busy, True
+        if must_wait and not ticket.called.wait(PATIENCE_SECONDS) and self._give_up(ticket):
+            message = "Others were being written for too long."
+            raise OperationalError(message)
+        if not ticket.done:
+            self._write_waiting()
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.answer  # type: ignore[return-value]  # done without error: it is there
+
+    def _give_up(self, ticket: _Ticket[Item, Answer]) -> bool:
+        """Take the ticket back; say whether nobody had called it meanwhile."""
+        with self._lock:
+            if ticket in self._waiting and not ticket.called.is_set():
+                self._waiting.remove(ticket)
+                return True
+        return not ticket.called.wait(PATIENCE_SECONDS)
+
+    def _write_waiting(self) -> None:
+        """Write what waits, this thread's own item first among it, then call the next thread."""
+        with self._lock:
+            batch = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+        try:
+            self._answer(batch)
+        finally:
+            for ticket in batch:
+                ticket.called.set()
+            with self._lock:
+                self._busy = bool(self._waiting)
+                if self._waiting:
+                    self._waiting[0].called.set()
+
+    def _answer(self, batch: Sequence[_Ticket[Item, Answer]]) -> None:
+        try:
+            answers = self._write([ticket.item for ticket in batch])
+        except (OperationalError, InterfaceError) as error:
+            for ticket in batch:
+                ticket.done, ticket.error = True, type(error)(*error.args)
+        except Exception as error:  # noqa: BLE001 - it is raised again by the thread it belongs to
+            if len(batch) > 1:
+                for ticket in batch:
+                    self._answer([ticket])
+            else:
+                batch[0].done, batch[0].error = True, error
+        else:
+            for ticket, answer in zip(batch, answers, strict=True):
+                ticket.done, ticket.answer = True, answer

@@ -1,0 +1,92 @@
+"""Many threads that write at the same moment share one call; none waits for another's fault."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from django.db import OperationalError, transaction
+
+from orgs.shared_commit import SharedCommit
+
+pytestmark = pytest.mark.core
+
+THREADS = 12
+
+
+class Writer:
+    """Answers with the double; the first call waits until all others have come."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+        self.open = threading.Event()
+
+    def __call__(self, items: Sequence[int]) -> list[int]:
+        self.calls.append(list(items))
+        assert self.open.wait(10)
+        if 13 in items:
+            message = "thirteen"
+            raise ValueError(message)
+        if 0 in items:
+            message = "away"
+            raise OperationalError(message)
+        return [item * 2 for item in items]
+
+
+def submit_all(shared: SharedCommit[int, int], writer: Writer, items: Sequence[int]):
+    """Submit the first item alone and the others while it is being written."""
+    with ThreadPoolExecutor(len(items)) as pool:
+        first = pool.submit(shared.submit, items[0])
+        while not writer.calls:
+            threading.Event().wait(0.001)
+        others = [pool.submit(shared.submit, item) for item in items[1:]]
+        while len(shared._waiting) < len(others):
+            threading.Event().wait(0.001)
+        writer.open.set()
+        return [first, *others]
+
+
+def test_those_who_come_meanwhile_are_written_together():
+    writer = Writer()
+    shared = SharedCommit(writer, 100)
+    results = submit_all(shared, writer, range(1, THREADS + 1))
+    assert [result.result(10) for result in results] == [n * 2 for n in range(1, THREADS + 1)]
+    assert [len(call) for call in writer.calls] == [1, THREADS - 1]
+
+
+def test_a_call_takes_no_more_than_the_bound():
+    writer = Writer()
+    results = submit_all(SharedCommit(writer, 4), writer, range(1, THREADS + 1))
+    assert sorted(result.result(10) for result in results) == [n * 2 for n in range(1, 13)]
+    assert [len(call) for call in writer.calls] == [1, 4, 4, 3]
+
+
+def test_an_item_that_cannot_be_written_fails_alone():
+    writer = Writer()
+    results = submit_all(SharedCommit(writer, 100), writer, [1, 2, 13, 4])
+    with pytest.raises(ValueError, match="thirteen"):
+        results[2].result(10)
+    assert [results[place].result(10) for place in (0, 1, 3)] == [2, 4, 8]
+
+
+def test_a_database_that_is_away_fails_all_of_a_call_and_the_next_goes_on():
+    writer = Writer()
+    shared = SharedCommit(writer, 100)
+    results = submit_all(shared, writer, [1, 2, 0, 4])
+    for place in (1, 2, 3):
+        with pytest.raises(OperationalError, match="away"):
+            results[place].result(10)
+    assert len(writer.calls) == 2
+    assert shared.submit(21) == 42
+
+
+@pytest.mark.django_db
+def test_inside_a_transaction_an_item_is_written_by_its_own_thread():
+    writer = Writer()
+    writer.open.set()
+    shared = SharedCommit(writer, 100)
+    with transaction.atomic():
+        shared._busy = True  # somebody else is writing: there is no waiting for them
+        assert shared.submit(3) == 6
