@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from time import monotonic
 
 from django.conf import settings
+from django.db import connection
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from messaging import wake
 from messaging.models import MetaApp, WebhookDelivery
 from messaging.providers.whatsapp import webhook
-from orgs import database
 from orgs.models import Organization
 from orgs.shared_commit import SharedCommit
 
@@ -105,16 +106,33 @@ def store(app: MetaApp, body: bytes, only_org: Organization | None) -> None:
     wake.on_commit(wake.RECEIPTS)
 
 
-def _insert(deliveries: Sequence[Delivery]) -> list[WebhookDelivery]:
-    return WebhookDelivery.objects.bulk_create(
-        WebhookDelivery(
-            app=delivery.app,
-            body=delivery.body,
-            only_org=delivery.only_org,
-            received_at=database.statement_time(),
+def _insert(deliveries: Sequence[Delivery]) -> Sequence[None]:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                _INSERT,
+                [
+                    [delivery.app.pk for delivery in deliveries],
+                    [delivery.only_org and delivery.only_org.pk for delivery in deliveries],
+                    [delivery.body for delivery in deliveries],
+                ],
+            )
+    else:
+        now = timezone.now()
+        WebhookDelivery.objects.bulk_create(
+            WebhookDelivery(
+                app=delivery.app, only_org=delivery.only_org, body=delivery.body, received_at=now
+            )
+            for delivery in deliveries
         )
-        for delivery in deliveries
-    )
+    return [None] * len(deliveries)
+
+
+_INSERT = """
+INSERT INTO webhook_delivery (app_id, only_org_id, body, received_at, status, event_count, error)
+SELECT *, statement_timestamp(), 'PENDING', 0, ''
+FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[])
+"""
 
 
 _shared = SharedCommit(_insert, SHARED_MOST)
