@@ -63,7 +63,7 @@ def check(asks: Sequence[Ask], at: datetime) -> dict[Ask, Answer]:
     if not asks:
         return {}
     rows = answers(at).filter(
-        contact_id__in={ask.contact_id for ask in asks},
+        contact_id__among={ask.contact_id for ask in asks},
         channel__in={ask.channel for ask in asks},
         purpose__in={ask.purpose for ask in asks},
     )

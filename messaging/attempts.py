@@ -5,7 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, fields
 from datetime import datetime
+from typing import Any
 
 from django.db.models import Q
 
@@ -29,6 +31,41 @@ _TEXTS = (
 )
 
 
+@dataclass(slots=True)
+class Attempt:
+    """A stored attempt; far cheaper to make than a model instance."""
+
+    pk: int
+    message_id: uuid.UUID
+    attempt_number: int
+    outcome: str
+    charged: bool
+    finished_at: datetime | None
+    duration_ms: int | None
+    http_status: int | None
+    provider_message_id: str
+    error_code: str
+    error_message: str
+    trace_id: str
+    excerpt: str
+    receipts: str
+
+    @property
+    def key(self) -> Key:
+        """Return what identifies it."""
+        return self.message_id, self.attempt_number
+
+    def has_receipt(self, status: str) -> bool:
+        """Say whether a status of this name has come for this attempt."""
+        return status in self.receipts.split(",")
+
+
+_COLUMNS = tuple(field.name for field in fields(Attempt))
+# What an answer writes, and what a receipt writes.
+_ANSWERED = _COLUMNS[3:]
+_PROVED = ("outcome", "charged", "provider_message_id", "receipts")
+
+
 def start(keys: Sequence[Key], claim_id: uuid.UUID, now: datetime) -> None:
     """Write a STARTED row for each message just claimed."""
     fresh = dict.fromkeys(_TEXTS, "") | {
@@ -43,28 +80,28 @@ def start(keys: Sequence[Key], claim_id: uuid.UUID, now: datetime) -> None:
     )
 
 
-def load(keys: Iterable[Key]) -> dict[Key, OutboundAttempt]:
+def load(keys: Iterable[Key]) -> dict[Key, Attempt]:
     """Return the attempts; their messages must be locked, which locks these too."""
     wanted = set(keys)
-    found = OutboundAttempt.objects.filter(
-        message_id__in={message_id for message_id, _number in wanted},
+    found = _select(
+        message_id__among={message_id for message_id, _number in wanted},
         attempt_number__in={number for _message_id, number in wanted},
     )
-    rows = {(row.message_id, row.attempt_number): row for row in found}
-    return {key: row for key, row in rows.items() if key in wanted}
+    return {row.key: row for row in found if row.key in wanted}
 
 
-def load_by_wamid(wamids: Iterable[str]) -> list[OutboundAttempt]:
-    """Return the attempts Meta answered with one of these ids, with their messages."""
-    return list(
-        OutboundAttempt.objects.filter(
-            ~Q(provider_message_id=""), provider_message_id__in=set(wamids)
-        )
-    )
+def load_by_wamid(wamids: Iterable[str]) -> list[Attempt]:
+    """Return the attempts Meta answered with one of these ids."""
+    return _select(~Q(provider_message_id=""), provider_message_id__in=set(wamids))
+
+
+def _select(*conditions: Q, **filters: Any) -> list[Attempt]:
+    rows = OutboundAttempt.objects.filter(*conditions, **filters)
+    return [Attempt(*row) for row in rows.values_list(*_COLUMNS)]
 
 
 def finish(
-    rows: Mapping[Key, OutboundAttempt],
+    rows: Mapping[Key, Attempt],
     answers: Mapping[Key, Result],
     now: datetime,
     *,
@@ -78,7 +115,7 @@ def finish(
     replace UNKNOWN, never an earlier answer, nor what a receipt has proved.
     """
     charges: dict[Key, int] = {}
-    finished: list[OutboundAttempt] = []
+    finished: list[Attempt] = []
     for key, result in answers.items():
         row = rows.get(key)
         if row is None or not _awaits_answer(row):
@@ -88,11 +125,11 @@ def finish(
         _store(row, result, now)
         row.charged = row.charged or counts
         finished.append(row)
-    write(finished)
+    _write(finished, _ANSWERED)
     return charges
 
 
-def prove(row: OutboundAttempt, receipt: Receipt) -> None:
+def prove(row: Attempt, receipt: Receipt) -> None:
     """Note on the attempt what a receipt proves: Meta has accepted it, under this wamid.
 
     The answer of the call may still come; it then adds how the call went.
@@ -106,29 +143,23 @@ def prove(row: OutboundAttempt, receipt: Receipt) -> None:
         row.receipts = ",".join(sorted({*filter(None, row.receipts.split(",")), receipt.status}))
 
 
-def write(rows: Sequence[OutboundAttempt]) -> None:
-    """Write what calls and receipts change on attempts, in one statement."""
+def write_proofs(rows: Sequence[Attempt]) -> None:
+    """Write what receipts change on attempts, in one statement."""
+    _write(rows, _PROVED)
+
+
+def _write(rows: Sequence[Attempt], names: Sequence[str]) -> None:
     database.update_rows(
         OutboundAttempt,
-        [{"pk": row.pk} | {name: getattr(row, name) for name in _WRITTEN} for row in rows],
+        [{"pk": row.pk} | {name: getattr(row, name) for name in names} for row in rows],
     )
 
 
-_WRITTEN = (
-    "outcome",
-    "charged",
-    "finished_at",
-    "duration_ms",
-    "http_status",
-    *_TEXTS,
-)
-
-
-def _awaits_answer(row: OutboundAttempt) -> bool:
+def _awaits_answer(row: Attempt) -> bool:
     return row.finished_at is None or row.outcome == Outcome.UNKNOWN
 
 
-def _store(row: OutboundAttempt, result: Result, now: datetime) -> None:
+def _store(row: Attempt, result: Result, now: datetime) -> None:
     proved = row.outcome == Outcome.ACCEPTED
     row.finished_at = now
     row.duration_ms = result.duration_ms

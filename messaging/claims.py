@@ -272,7 +272,7 @@ def _take(rows: Sequence[Claimed], claim_id: uuid.UUID, now: datetime) -> None:
     if not rows:
         return
     lease = now + timedelta(seconds=settings.OUTBOUND_LEASE_SECONDS)
-    OutboundMessage.objects.filter(pk__in=[row.pk for row in rows], status=Status.QUEUED).update(
+    OutboundMessage.objects.filter(pk__among=[row.pk for row in rows], status=Status.QUEUED).update(
         status=Status.SENDING,
         due_at=None,
         claim_id=claim_id,

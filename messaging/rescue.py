@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db import transaction
 
 from messaging import attempts, transitions
+from messaging.attempts import Attempt
 from messaging.models import OutboundAttempt, OutboundMessage
 from messaging.models.messages import DELIVERY_UNKNOWN
 from messaging.providers.base import Outcome, Result
@@ -68,7 +69,7 @@ def _lock_overdue(now: datetime) -> transitions.Rows:
     return transitions.lock(list(ids))
 
 
-def _is_started(attempt: OutboundAttempt | None) -> bool:
+def _is_started(attempt: Attempt | None) -> bool:
     return attempt is not None and attempt.outcome == OutboundAttempt.STARTED
 
 
@@ -97,7 +98,7 @@ def _wait(row: Row, charge: int, now: datetime) -> Change:
     )
 
 
-def _accepted(row: Row, attempt: OutboundAttempt, now: datetime) -> Change:
+def _accepted(row: Row, attempt: Attempt, now: datetime) -> Change:
     """The answer was stored after the claim had run out."""
     return Change(
         row.pk,

@@ -10,7 +10,8 @@ from datetime import datetime
 from django.conf import settings
 
 from messaging import attempts, holding, outcomes, transitions
-from messaging.models import OutboundAttempt, PhoneNumber, WebhookEvent
+from messaging.attempts import Attempt
+from messaging.models import PhoneNumber, WebhookEvent
 from messaging.models.messages import DELIVERY_UNKNOWN
 from messaging.outcomes import Trouble
 from messaging.providers.base import Outcome, Receipt
@@ -68,8 +69,7 @@ def _keys(receipts: Sequence[Receipt]) -> list[attempts.Key | None]:
     if not unknown:
         return keys
     by_wamid = {
-        attempt.provider_message_id: (attempt.message_id, attempt.attempt_number)
-        for attempt in attempts.load_by_wamid(unknown)
+        attempt.provider_message_id: attempt.key for attempt in attempts.load_by_wamid(unknown)
     }
     return [
         key or by_wamid.get(receipt.provider_message_id)
@@ -94,8 +94,8 @@ class _Fold:
         self.rows = rows
         self.now = now
         self.policy = outcomes.current_policy()
-        self.attempts: Mapping[attempts.Key, OutboundAttempt] = {}
-        self.touched: dict[attempts.Key, OutboundAttempt] = {}
+        self.attempts: Mapping[attempts.Key, Attempt] = {}
+        self.touched: dict[attempts.Key, Attempt] = {}
         self.changes: dict[int, Change] = {}  # by the receipt's place in the batch
         self.pauses: dict[int, list[HoldRequest]] = {}
 
@@ -125,7 +125,7 @@ class _Fold:
     def finish(self, count: int) -> list[StatusOutcome]:
         """Write everything; return what became of each receipt, by place."""
         made = transitions.apply(self.rows, list(self.changes.values()), now=self.now)
-        attempts.write(list(self.touched.values()))
+        attempts.write_proofs(list(self.touched.values()))
         effective = {id(item.change) for item in made}
         moved = {id(item.change) for item in made if item.old != item.new}
         holds.place(
@@ -171,9 +171,7 @@ class _Fold:
         self.pauses[place] = holding.pauses_for(row, number, verdict)
 
 
-def _agrees(
-    row: transitions.Row, attempt: OutboundAttempt, receipt: Receipt, number: PhoneNumber
-) -> bool:
+def _agrees(row: transitions.Row, attempt: Attempt, receipt: Receipt, number: PhoneNumber) -> bool:
     """Say whether the receipt can be about this attempt: same number, no other wamid bound."""
     if row.phone_number_id != number.pk:
         return False
@@ -181,7 +179,7 @@ def _agrees(
     return not bound or not receipt.provider_message_id or bound == receipt.provider_message_id
 
 
-def _facts(row: transitions.Row, attempt: OutboundAttempt, receipt: Receipt) -> Change:
+def _facts(row: transitions.Row, attempt: Attempt, receipt: Receipt) -> Change:
     """Return the change with what the receipt proves, whatever the status of the message."""
     at = receipt.at
     return Change(

@@ -11,13 +11,17 @@ from messaging.draining import drain
 @shared_task(name="messaging.send_due")
 def send_due() -> None:
     """Make this process's dispatcher look for due messages now."""
-    wake.ring()
+    wake.ring(wake.SEND)
 
 
 @shared_task(name="messaging.apply_receipts")
 def apply_receipts() -> None:
-    """Apply the webhooks that wait in the inbox."""
-    drain(receipts.apply_pending)
+    """Have the webhooks that wait in the inbox applied, by this process's thread for it.
+
+    Two threads would wait for each other's locks: statuses of one message come close together.
+    """
+    if not wake.ring(wake.RECEIPTS):
+        drain(receipts.apply_pending)
 
 
 @shared_task(name="messaging.rescue_overdue")

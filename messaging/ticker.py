@@ -25,23 +25,23 @@ class Ticker:
     """Threads that look for work once in a while, whether or not anybody called."""
 
     def __init__(self) -> None:
-        jobs: list[tuple[str, Callable[[], int], float]] = [
-            ("receipts", receipts.apply_pending, settings.OUTBOUND_TICK_SECONDS),
-            ("rescue", rescue.rescue_overdue, settings.OUTBOUND_RESCUE_SECONDS),
-        ]
         self._dispatcher = Dispatcher()
+        self._receipts = _Job(receipts.apply_pending, settings.OUTBOUND_TICK_SECONDS)
+        self._rescue = _Job(rescue.rescue_overdue, settings.OUTBOUND_RESCUE_SECONDS)
+        work = {
+            "dispatcher": self._dispatch,
+            "receipts": self._receipts.run,
+            "rescue": self._rescue.run,
+        }
         self._threads = [
-            threading.Thread(target=self._dispatch, name="dispatcher", daemon=True),
-            *[
-                threading.Thread(target=_run, args=(job, every), name=name, daemon=True)
-                for name, job, every in jobs
-            ],
+            threading.Thread(target=run, name=name, daemon=True) for name, run in work.items()
         ]
 
     def start(self) -> None:
         """Start looking."""
         draining.stopping.clear()
-        wake.listen(self._dispatcher.look)
+        wake.listen(wake.SEND, self._dispatcher.look)
+        wake.listen(wake.RECEIPTS, self._receipts.look)
         for thread in self._threads:
             thread.start()
 
@@ -49,6 +49,8 @@ class Ticker:
         """Claim nothing more and wait for the calls in flight."""
         draining.stopping.set()
         self._dispatcher.stop()
+        self._receipts.look()
+        self._rescue.look()
         end = monotonic() + STOP_SECONDS
         for thread in self._threads:
             if thread.is_alive():
@@ -66,17 +68,33 @@ class Ticker:
                 return
 
 
-def _run(job: Callable[[], int], every: float) -> None:
-    while not draining.stopping.is_set():
-        try:
-            draining.drain(job)
-        except (DatabaseError, InterfaceError) as error:
-            logger.warning("Database away (%s); looking again soon", type(error).__name__)
-        except Exception:
-            logger.exception("A batch failed; looking again soon")
-        finally:
-            connection.close()
-        draining.stopping.wait(every)
+class _Job:
+    """A batch job and its own thread: it runs once in a while, and at once when asked."""
+
+    def __init__(self, job: Callable[[], int], every: float) -> None:
+        self._job = job
+        self._every = every
+        self._wanted = threading.Event()
+
+    def look(self) -> None:
+        """End the pause; from any thread."""
+        self._wanted.set()
+
+    def run(self) -> None:
+        """Run the job until the process is to stop; whatever fails, the next turn goes on."""
+        while not draining.stopping.is_set():
+            self._wanted.clear()
+            try:
+                draining.drain(self._job)
+            except (DatabaseError, InterfaceError) as error:
+                logger.warning("Database away (%s); looking again soon", type(error).__name__)
+            except Exception:
+                logger.exception("A batch failed; looking again soon")
+            finally:
+                connection.close()
+            if draining.stopping.is_set():
+                return
+            self._wanted.wait(self._every)
 
 
 class TickerStep(bootsteps.StartStopStep):

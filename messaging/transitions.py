@@ -61,10 +61,10 @@ class Row:
     delivered_at: datetime | None
     read_at: datetime | None
     failed_at: datetime | None
-    updated_at: datetime
+    updated_at: datetime | None = None  # written, never asked
 
 
-_READ = tuple(field.name for field in fields(Row))
+_READ = tuple(field.name for field in fields(Row) if field.name != "updated_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ def lock(message_ids: Iterable[uuid.UUID]) -> Rows:
     """Lock the messages, in id order so that two batches never deadlock; needs a transaction."""
     rows = (
         OutboundMessage.objects.select_for_update()
-        .filter(pk__in=set(message_ids))
+        .filter(pk__among=set(message_ids))
         .order_by("pk")
         .values_list(*_READ)
     )

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 
 from celery import current_app
-from django.db import transaction
+from django.db import connection, transaction
 from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
@@ -20,9 +20,9 @@ RECEIPTS = "messaging.apply_receipts"
 # by themselves.
 QUIET_SECONDS = 5.0
 # Hints follow each other no closer than this, seconds: one in between adds nothing.
-DEBOUNCE_SECONDS = 0.05
+DEBOUNCE_SECONDS = 0.1
 
-_listeners: list[Callable[[], None]] = []
+_listeners: dict[str, Callable[[], None]] = {}
 
 
 class _Messenger:
@@ -58,20 +58,26 @@ class _Messenger:
 _pause = threading.Event()  # never set: only waited for
 
 
-def listen(look: Callable[[], None]) -> None:
-    """Have ``look`` called when a hint reaches this process."""
-    _listeners[:] = [look]
+def listen(task: str, look: Callable[[], None]) -> None:
+    """Have ``look`` called when a hint of this kind reaches this process."""
+    _listeners[task] = look
 
 
-def ring() -> None:
-    """Pass a hint on to whoever listens in this process."""
-    for look in _listeners:
+def ring(task: str) -> bool:
+    """Pass a hint on to who listens in this process; say whether anybody does."""
+    look = _listeners.get(task)
+    if look is not None:
         look()
+    return look is not None
 
 
 def on_commit(task: str) -> None:
     """Send the hint once the transaction around is committed; never raises."""
-    transaction.on_commit(lambda: now(task), robust=True)
+    if connection.in_atomic_block:
+        transaction.on_commit(lambda: now(task), robust=True)
+    else:
+        # on_commit would open a connection, and this thread may have let another one write.
+        now(task)
 
 
 def now(task: str) -> None:

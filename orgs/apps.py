@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig
 from django.db.backends.signals import connection_created
+from django.db.models import Field, ForeignKey
 
 
 class OrgsConfig(AppConfig):
@@ -12,6 +13,14 @@ class OrgsConfig(AppConfig):
 
     def ready(self) -> None:
         """Register what needs the app registry."""
-        from orgs import append_only, checks, openapi  # noqa: F401, PLC0415 - need the registry
+        from orgs import (  # noqa: PLC0415 - they need the registry
+            append_only,
+            checks,  # noqa: F401 - registers itself
+            database,
+            openapi,  # noqa: F401 - registers itself
+        )
+
+        Field.register_lookup(database.Among)
+        ForeignKey.register_lookup(database.Among)
 
         connection_created.connect(append_only.teach_sqlite, dispatch_uid="orgs.append_only")

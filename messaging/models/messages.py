@@ -243,10 +243,6 @@ class OutboundAttempt(models.Model):
     def __str__(self) -> str:
         return f"attempt {self.attempt_number}"
 
-    def has_receipt(self, status: str) -> bool:
-        """Say whether a status of this name has come for this attempt."""
-        return status in self.receipts.split(",")
-
 
 class EventQuerySet(TenantQuerySet["MessageEvent"]):
     """Lines of timelines."""
