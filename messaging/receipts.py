@@ -25,6 +25,21 @@ REMATCH_FIRST = timedelta(seconds=30)
 REMATCH_FOR = timedelta(days=1)
 
 
+_EVENT_COLUMNS = (
+    "delivery_id",
+    "org_id",
+    "topic",
+    "result",
+    "message_id",
+    "provider_message_id",
+    "occurred_at",
+    "recorded_at",
+    "error",
+    "look_again_at",
+    "position",
+)
+
+
 @dataclass(slots=True)
 class _Read:
     """A delivery and what was read from it."""
@@ -130,7 +145,7 @@ def _read(delivery: WebhookDelivery) -> _Read:
 
 
 def _finish(reads: Iterable[_Read], rows: Sequence[WebhookEvent], now: datetime) -> None:
-    WebhookEvent.objects.bulk_create(rows)
+    database.insert_rows(WebhookEvent, [_values(row) for row in rows])
     database.update_rows(
         WebhookDelivery,
         [
@@ -146,6 +161,10 @@ def _finish(reads: Iterable[_Read], rows: Sequence[WebhookEvent], now: datetime)
             for read in reads
         ],
     )
+
+
+def _values(row: WebhookEvent) -> dict[str, object]:
+    return {name: getattr(row, name) for name in _EVENT_COLUMNS}
 
 
 def _take_over(row: WebhookEvent, fresh: WebhookEvent, now: datetime) -> None:

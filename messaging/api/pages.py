@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import django_filters
+from django.db.models import QuerySet
 from rest_framework.pagination import CursorPagination
 
-from messaging.models import OutboundMessage
+from messaging.models import MessageEvent, OutboundMessage
 from messaging.states import Status
 
 
@@ -25,7 +28,14 @@ class MessageFilter(django_filters.FilterSet):
     to = django_filters.CharFilter(field_name="to_recipient", help_text="Exact, E.164 with +.")
     created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gt")
     created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
-    updated_after = django_filters.IsoDateTimeFilter(field_name="updated_at", lookup_expr="gt")
+    updated_after = django_filters.IsoDateTimeFilter(method="changed_after")
+
+    def changed_after(
+        self, messages: QuerySet[OutboundMessage], _name: str, moment: datetime
+    ) -> QuerySet[OutboundMessage]:
+        """Keep the messages that changed later; each change has left an event."""
+        events = MessageEvent.objects.filter(recorded_at__gt=moment)
+        return messages.filter(updated_at__gt=moment, pk__in=events.values("message_id"))
 
     class Meta:
         model = OutboundMessage

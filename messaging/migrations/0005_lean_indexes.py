@@ -2,6 +2,7 @@
 
 import django.db.models.deletion
 from orgs.append_only import AppendOnly
+from orgs.postgres_only import PostgresSQL
 from django.db import migrations, models
 
 
@@ -37,6 +38,36 @@ class Migration(migrations.Migration):
             model_name='outboundmessage',
             name='phone_number',
             field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='messaging.phonenumber'),
+        ),
+        migrations.RemoveIndex(
+            model_name='outboundmessage',
+            name='idx_outbound_message_updated',
+        ),
+        migrations.AlterField(
+            model_name='webhookdelivery',
+            name='app',
+            field=models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='messaging.metaapp'),
+        ),
+        migrations.AlterField(
+            model_name='webhookdelivery',
+            name='only_org',
+            field=models.ForeignKey(blank=True, db_constraint=False, db_index=False, help_text='Set when X-Org-Id restricted the payload to one organisation.', null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='orgs.organization'),
+        ),
+        migrations.AlterField(
+            model_name='webhookevent',
+            name='org',
+            field=models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='orgs.organization'),
+        ),
+        PostgresSQL(
+            """
+            CREATE INDEX idx_message_event_recorded ON message_event
+                USING brin (recorded_at) WITH (autosummarize = on);
+            ALTER TABLE outbound_message SET (fillfactor = 70);
+            """,
+            """
+            DROP INDEX idx_message_event_recorded;
+            ALTER TABLE outbound_message RESET (fillfactor);
+            """,
         ),
         # SQLite makes the table anew, without its triggers.
         AppendOnly("message_event"),

@@ -176,7 +176,6 @@ class OutboundMessage(models.Model):
                 name="idx_outbound_message_expiry",
             ),
             models.Index(fields=["org", "-created_at", "-id"], name="idx_outbound_message_list"),
-            models.Index(fields=["org", "updated_at"], name="idx_outbound_message_updated"),
             models.Index(fields=["to_recipient"], name="idx_outbound_message_to"),
         ]
 
@@ -276,6 +275,9 @@ class MessageEvent(AppendOnlyModel):
     objects = EventQuerySet.as_manager()
 
     class Meta:
+        # On PostgreSQL a migration adds a BRIN index of recorded_at: who asks what has changed
+        # finds it here, because an index of the messages' updated_at would be written by every
+        # update and keep all of them from being HOT.
         db_table = "message_event"
         indexes = [models.Index(fields=["message", "id"], name="idx_message_event_timeline")]
 

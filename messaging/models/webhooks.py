@@ -20,13 +20,23 @@ class WebhookDelivery(models.Model):
         DONE = "DONE", "Processed"
         ERROR = "ERROR", "Could not be read"
 
-    app = models.ForeignKey(MetaApp, on_delete=models.PROTECT, related_name="+")
+    # No constraint in the database, as for the organisation of an event: each row would lock the
+    # same row of the other table.
+    app = models.ForeignKey(
+        MetaApp,
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
     only_org = models.ForeignKey(
         Organization,
         on_delete=models.PROTECT,
         null=True,
         blank=True,
         related_name="+",
+        db_constraint=False,
+        db_index=False,
         help_text="Set when X-Org-Id restricted the payload to one organisation.",
     )
     received_at = models.DateTimeField()
@@ -65,7 +75,14 @@ class WebhookEvent(models.Model):
         POISON = "POISON", "Could not be processed"
 
     delivery = models.ForeignKey(WebhookDelivery, on_delete=models.CASCADE, related_name="events")
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, null=True, related_name="+")
+    org = models.ForeignKey(
+        Organization,
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+        db_constraint=False,
+        db_index=False,
+    )
     topic = models.CharField(max_length=64, help_text="The webhook field, or the status word.")
     result = models.CharField(max_length=16, choices=Result)
     # No foreign key: the event outlives its message, and a check per status would cost more.

@@ -9,6 +9,7 @@ from django.utils import timezone
 from consent.models import Decision
 from messaging.models import MessageEvent, OutboundMessage, ServiceWindow
 from messaging.states import Status
+from orgs import database
 from orgs.models import AuditEvent
 from tests.factories.consent import ConsentFactory, ContactFactory
 from tests.factories.messaging import MessageFactory, PhoneNumberFactory
@@ -307,3 +308,13 @@ class TestDeadLetters:
 def test_the_answer_never_echoes_a_wrong_value(api, consent):
     secret = "+4915112345678901234"
     assert secret not in json.dumps(post(api, body(to=secret)).json())
+
+
+def test_a_client_can_ask_what_has_changed_since(org, api):
+    number = PhoneNumberFactory(org=org)
+    MessageFactory(phone_number=number)
+    cancelled = MessageFactory(phone_number=number)
+    moment = database.now()
+    assert api.post(f"{URL}/{cancelled.pk}/cancel", {}, format="json").status_code == 200
+    changed = api.get(URL, {"updated_after": moment.isoformat()}).json()["results"]
+    assert [row["id"] for row in changed] == [str(cancelled.pk)]
