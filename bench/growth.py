@@ -29,6 +29,8 @@ def run(options: Namespace) -> Report:
     with installation.installed(options, statuses=False) as (stack, connection):
         senders = seed.numbers(connection)
         seed.contacts(connection, senders, CONTACTS)
+        # Millions of rows that are right by construction: their keys need no check.
+        connection.execute("SET session_replication_role = replica")
         first, ended = 0.0, 0
         for size in sizes:
             while ended < size:

@@ -17,7 +17,7 @@ def run(options: Namespace) -> Report:
     report = Report("idle", "web, worker and beat with nothing to do")
     with installation.installed(options, statuses=True) as (stack, connection):
         installation.worker(stack, "worker-0")
-        stack.start("beat")
+        installation.beat(stack)
         threading.Event().wait(SETTLE_SECONDS)
         panel = readings.Panel(stack, connection, lambda: 0)
         before = panel.read()

@@ -52,6 +52,14 @@ def installed(
         yield stack, connection
 
 
+def beat(stack: Stack) -> None:
+    """Start the scheduler as production does; the tests' own looks for changes more often."""
+    command = [sys.executable, "-m", "celery", "-A", "config", "beat", "--pidfile", ""]
+    process = Process(command, stack.env, stack.folder / "beat.log")
+    stack.processes["beat"] = process
+    process.start()
+
+
 def worker(
     stack: Stack,
     name: str,
