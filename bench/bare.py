@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import resource
 import time
+from collections.abc import Iterator
 
 from bench.installation import NUMBERS
 from messaging.providers.base import steady_seconds
@@ -33,7 +35,7 @@ def main() -> None:
     transport = TRANSPORTS[options.transport](
         concurrency=options.concurrency, connect_timeout=5.0, read_timeout=30.0
     )
-    keys = iter(range(10**9))
+    keys = itertools.count()
     urls = [f"{options.base_url}/v25.0/{number}/messages" for number in NUMBERS]
     _send(transport, keys, urls, options.concurrency, WARM_SECONDS)
     begun, used = time.monotonic(), time.process_time()
@@ -51,13 +53,15 @@ def main() -> None:
     )
 
 
-def _send(transport: Transport, keys: object, urls: list[str], most: int, seconds: float) -> int:
+def _send(
+    transport: Transport, keys: Iterator[int], urls: list[str], most: int, seconds: float
+) -> int:
     """Keep ``most`` calls in flight; return how many were answered with success."""
     end = time.monotonic() + seconds
     count = 0
     while time.monotonic() < end:
         while transport.in_flight < most:
-            key = next(keys)  # type: ignore[call-overload]
+            key = next(keys)
             url = urls[key % len(urls)]
             transport.start(Call(str(key), url, HEADERS, BODY, steady_seconds() + 60))
         for ending in transport.finished(0.5):

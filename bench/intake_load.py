@@ -8,7 +8,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 TEMPLATE = (
@@ -122,10 +122,7 @@ def _answer(connection: socket.socket) -> tuple[int, bytes]:
 
 def _all(clients: list[_Client], seconds: float) -> None:
     end = time.monotonic() + seconds
-    work: Callable[[_Client], threading.Thread] = lambda client: threading.Thread(  # noqa: E731
-        target=client.work, args=(end,)
-    )
-    threads = [work(client) for client in clients]
+    threads = [threading.Thread(target=client.work, args=(end,)) for client in clients]
     for thread in threads:
         thread.start()
     for thread in threads:

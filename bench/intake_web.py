@@ -17,27 +17,26 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = get_wsgi_application()
 
-# Django must be ready before anything below is imported.
-from django.conf import settings  # noqa: E402
-from django.db import transaction  # noqa: E402
-from django.db.models import Q  # noqa: E402
-from django.urls import include, path  # noqa: E402
-from django.utils import timezone  # noqa: E402
-from rest_framework import serializers  # noqa: E402
-from rest_framework.authentication import BaseAuthentication  # noqa: E402
-from rest_framework.request import Request  # noqa: E402
-from rest_framework.response import Response  # noqa: E402
-from rest_framework.views import APIView  # noqa: E402
+from django.conf import settings  # noqa: E402 - Django is made ready first
+from django.db import transaction  # noqa: E402 - as above
+from django.db.models import Q  # noqa: E402 - as above
+from django.urls import include, path  # noqa: E402 - as above
+from django.utils import timezone  # noqa: E402 - as above
+from rest_framework import serializers  # noqa: E402 - as above
+from rest_framework.authentication import BaseAuthentication  # noqa: E402 - as above
+from rest_framework.request import Request  # noqa: E402 - as above
+from rest_framework.response import Response  # noqa: E402 - as above
+from rest_framework.views import APIView  # noqa: E402 - as above
 
-from consent.models import Consent, Contact, Decision  # noqa: E402
-from consent.phones import to_e164  # noqa: E402
-from messaging import wake  # noqa: E402
-from messaging.api.serializers import MessageSerializer  # noqa: E402
-from messaging.models import MessageEvent, OutboundMessage, PhoneNumber  # noqa: E402
-from messaging.states import Cause, Status  # noqa: E402
-from orgs.auth import KeyPrincipal  # noqa: E402
-from orgs.models import ApiKey  # noqa: E402
-from orgs.problems import Problem  # noqa: E402
+from consent.models import Consent, Contact, Decision  # noqa: E402 - as above
+from consent.phones import to_e164  # noqa: E402 - as above
+from messaging import wake  # noqa: E402 - as above
+from messaging.api.serializers import MessageSerializer  # noqa: E402 - as above
+from messaging.models import MessageEvent, OutboundMessage, PhoneNumber  # noqa: E402 - as above
+from messaging.states import Cause, Status  # noqa: E402 - as above
+from orgs.auth import KeyPrincipal  # noqa: E402 - as above
+from orgs.models import ApiKey  # noqa: E402 - as above
+from orgs.problems import Problem  # noqa: E402 - as above
 
 
 class Nothing(APIView):

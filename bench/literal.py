@@ -20,11 +20,11 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
 from django.conf import settings  # noqa: E402 - Django is set up first
-from django.utils import timezone  # noqa: E402
-from requests.adapters import HTTPAdapter  # noqa: E402
+from django.utils import timezone  # noqa: E402 - Django is made ready first
+from requests.adapters import HTTPAdapter  # noqa: E402 - Django is made ready first
 
-from messaging.models import OutboundMessage  # noqa: E402
-from messaging.states import Status  # noqa: E402
+from messaging.models import OutboundMessage  # noqa: E402 - Django is made ready first
+from messaging.states import Status  # noqa: E402 - Django is made ready first
 
 QUEUE = "literal"
 MOST_CONNECTIONS = 64

@@ -8,7 +8,6 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponseBase
-from django.middleware.csrf import CsrfViewMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 API = "/api/v1/"  # authenticates by key or signature, and serves no page
@@ -30,10 +29,6 @@ class _NotOfApi:
 
 class ConsoleSession(_NotOfApi, SessionMiddleware):
     """Sessions of staff."""
-
-
-class ConsoleCsrf(_NotOfApi, CsrfViewMiddleware):
-    """Forms of staff; the API's views are exempt."""
 
 
 class ConsoleAuthentication(_NotOfApi, AuthenticationMiddleware):

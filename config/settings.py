@@ -105,7 +105,7 @@ MIDDLEWARE = [
     "config.middleware.StaticFiles",
     "config.middleware.ConsoleSession",
     "django.middleware.common.CommonMiddleware",
-    "config.middleware.ConsoleCsrf",
+    "django.middleware.csrf.CsrfViewMiddleware",
     "config.middleware.ConsoleAuthentication",
     "config.middleware.ConsoleMessages",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",

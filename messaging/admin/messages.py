@@ -7,11 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
@@ -19,10 +17,11 @@ from unfold.decorators import action, display
 
 from consent.phones import mask, to_e164
 from messaging import operations, queries
+from messaging.admin import confirming
 from messaging.admin.access import ReadOnly
 from messaging.models import DeadLetter, MessageEvent, OutboundAttempt, OutboundMessage
 from messaging.operations import Instruction
-from messaging.states import Cause, Status
+from messaging.states import Status
 from messaging.waiting import Board
 from orgs import database
 
@@ -246,30 +245,30 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
         self, request: HttpRequest, queryset: QuerySet[OutboundMessage]
     ) -> HttpResponse | None:
         """Give failed messages fresh attempts."""
-        return self._confirm(request, queryset, "requeue_selected", operations.requeue)
+        return self._confirm(request, queryset, "requeue", operations.requeue)
 
     @admin.action(description="Cancel selected", permissions=["cancel"])
     def cancel_selected(
         self, request: HttpRequest, queryset: QuerySet[OutboundMessage]
     ) -> HttpResponse | None:
         """Withdraw queued messages."""
-        return self._confirm(request, queryset, "cancel_selected", operations.cancel)
+        return self._confirm(request, queryset, "cancel", operations.cancel)
 
     @action(description="Requeue", permissions=["requeue"], url_path="requeue")
     def requeue_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Give this message fresh attempts."""
-        return self._confirm_one(request, object_id, "requeue_selected", operations.requeue)
+        return self._confirm_one(request, object_id, "requeue", operations.requeue)
 
     @action(description="Cancel", permissions=["cancel"], url_path="cancel")
     def cancel_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Withdraw this message."""
-        return self._confirm_one(request, object_id, "cancel_selected", operations.cancel)
+        return self._confirm_one(request, object_id, "cancel", operations.cancel)
 
     def _confirm_one(
-        self, request: HttpRequest, object_id: str, name: str, operation: Operation
+        self, request: HttpRequest, object_id: str, verb: str, operation: Operation
     ) -> HttpResponse:
         chosen = self.get_queryset(request).filter(pk=object_id)
-        answer = self._confirm(request, chosen, name, operation)
+        answer = self._confirm(request, chosen, verb, operation)
         page = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
         return answer or redirect(reverse(page))
 
@@ -277,33 +276,26 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
         self,
         request: HttpRequest,
         queryset: QuerySet[OutboundMessage],
-        name: str,
+        verb: str,
         operation: Operation,
     ) -> HttpResponse | None:
         """Ask for a reason on a page of its own; then do it and say what was done."""
         ids = list(queryset.values_list("pk", flat=True)[: operations.LARGEST_BATCH])
-        reason = request.POST.get("reason", "").strip()
-        if request.POST.get("confirmed") == "yes" and reason:
-            instruction = Instruction(f"user:{request.user.pk}", Cause.STAFF, reason[:500])
-            done = operation(ids, instruction)
-            self._report(request, len(ids), len(done), name)
+        confirmed = confirming.instruction(request)
+        if confirmed:
+            self._report(request, len(ids), len(operation(ids, confirmed)), verb)
             return None
-        verb = "requeue" if name == "requeue_selected" else "cancel"
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"{verb.capitalize()} {len(ids)} message(s)",
-            "opts": self.opts,
-            "verb": verb,
-            "action": name,
-            "ids": ids,
-            "needs_reason": request.POST.get("confirmed") == "yes",
-            "explanation": EXPLANATIONS[verb].format(count=len(ids)),
-            "action_checkbox_name": ACTION_CHECKBOX_NAME,
-        }
-        return TemplateResponse(request, "admin/messaging/confirm.html", context)
+        return confirming.page(
+            self,
+            request,
+            verb=verb,
+            title=f"{verb.capitalize()} {len(ids)} message(s)",
+            explanation=EXPLANATIONS[verb].format(count=len(ids)),
+            ids=ids,
+        )
 
-    def _report(self, request: HttpRequest, asked: int, done: int, name: str) -> None:
-        word = "requeued" if name == "requeue_selected" else "cancelled"
+    def _report(self, request: HttpRequest, asked: int, done: int, verb: str) -> None:
+        word = "requeued" if verb == "requeue" else "cancelled"
         level = messages.SUCCESS if done else messages.WARNING
         left = f" {asked - done} left as they were." if asked > done else ""
         self.message_user(request, f"{done} message(s) {word}.{left}", level)

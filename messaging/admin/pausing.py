@@ -6,16 +6,14 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 
 from messaging import pausing
+from messaging.admin import confirming
 from messaging.operations import Instruction
 from messaging.pausing import Target
-from messaging.states import Cause
 from orgs.admin import OrganizationAdmin
 from orgs.models import Organization
 
@@ -58,27 +56,21 @@ class Pausable(ModelAdmin[Any]):
         deed: Callable[[Target, Instruction], object],
     ) -> HttpResponse | None:
         """Ask for a reason on a page of its own; then do it and say so."""
-        reason = request.POST.get("reason", "").strip()
-        confirmed = request.POST.get("confirmed") == "yes"
-        if confirmed and reason:
-            instruction = Instruction(f"user:{request.user.pk}", Cause.STAFF, reason[:500])
+        confirmed = confirming.instruction(request)
+        if confirmed:
             for target in queryset:
-                deed(target, instruction)
+                deed(target, confirmed)
             self.message_user(request, f"{len(queryset)} {verb}d.", messages.SUCCESS)
             return None
         ids = list(queryset.values_list("pk", flat=True))
-        context = {
-            **self.admin_site.each_context(request),
-            "title": f"{verb.capitalize()} {len(ids)}",
-            "opts": self.opts,
-            "verb": verb,
-            "action": f"{verb}_selected",
-            "ids": ids,
-            "needs_reason": confirmed,
-            "explanation": EXPLANATIONS[verb].format(count=len(ids)),
-            "action_checkbox_name": ACTION_CHECKBOX_NAME,
-        }
-        return TemplateResponse(request, "admin/messaging/confirm.html", context)
+        return confirming.page(
+            self,
+            request,
+            verb=verb,
+            title=f"{verb.capitalize()} {len(ids)}",
+            explanation=EXPLANATIONS[verb].format(count=len(ids)),
+            ids=ids,
+        )
 
 
 admin.site.unregister(Organization)
