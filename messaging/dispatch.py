@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from django.conf import settings
@@ -82,13 +81,8 @@ def record(answers: Sequence[Answered]) -> None:
             verdict = outcomes.after_result(
                 rows[message.pk], result, policy, now, in_outage=in_outage
             )
-            changes.append(
-                replace(
-                    _change(message, result, verdict, now),
-                    charge=charges.get((message.pk, message.last_attempt_number), 0),
-                    accepted_at=now if result.outcome == Outcome.ACCEPTED else None,
-                )
-            )
+            charge = charges.get((message.pk, message.last_attempt_number), 0)
+            changes.append(_change(message, result, verdict, charge, now))
             pauses += holding.pauses_for(message, message.phone_number, verdict)
         transitions.apply(rows, changes, now=now)
         holds.place(pauses, now)
@@ -100,7 +94,9 @@ def _app_key(message: Claimed) -> str:
     return message.phone_number.account.app.app_id
 
 
-def _change(message: Claimed, result: Result, verdict: Verdict, now: datetime) -> Change:
+def _change(
+    message: Claimed, result: Result, verdict: Verdict, charge: int, now: datetime
+) -> Change:
     return Change(
         message.pk,
         Cause.RESULT,
@@ -114,6 +110,8 @@ def _change(message: Claimed, result: Result, verdict: Verdict, now: datetime) -
         text=verdict.text,
         provider_message_id=result.provider_message_id,
         attempt_number=message.last_attempt_number,
+        charge=charge,
+        accepted_at=now if result.outcome == Outcome.ACCEPTED else None,
     )
 
 

@@ -67,7 +67,7 @@ class Row:
 _READ = tuple(field.name for field in fields(Row) if field.name != "updated_at")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would make each of its many fields slow to set
 class Change:
     """What happened to a message: facts that always hold, and a move the table may refuse."""
 

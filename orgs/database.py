@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -67,7 +68,11 @@ class Among(In):
         column, parameters = self.process_lhs(compiler, connection)
         field = self.lhs.output_field
         values = [field.get_db_prep_value(value, connection) for value in set(self.rhs)]
-        return f"{column} = ANY (%s::{field.cast_db_type(connection)}[])", [*parameters, values]
+        array: Any = values
+        if values and isinstance(values[0], uuid.UUID):
+            # As text: psycopg would look at each of them.
+            array = f"{{{','.join(map(str, values))}}}"
+        return f"{column} = ANY (%s::{field.cast_db_type(connection)}[])", [*parameters, array]
 
 
 def update_rows(
