@@ -30,15 +30,21 @@ def page(
     title: str,
     explanation: str,
     ids: Sequence[object],
+    action: str = "",
 ) -> TemplateResponse:
-    """Return the page; its form calls the action named after the verb again."""
+    """Return the page; its form calls the action again, by default the one named after the verb.
+
+    When all that match the filter were chosen, they are so again: one id is enough then.
+    """
+    everything = request.POST.get("select_across") == "1"
     context = {
         **model_admin.admin_site.each_context(request),
         "title": title,
         "opts": model_admin.opts,
         "verb": verb,
-        "action": f"{verb}_selected",
-        "ids": ids,
+        "action": action or f"{verb}_selected",
+        "ids": ids[:1] if everything else ids,
+        "select_across": int(everything),
         "needs_reason": _is_confirmed(request),
         "explanation": explanation,
         "action_checkbox_name": ACTION_CHECKBOX_NAME,

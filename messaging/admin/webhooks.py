@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from typing import Any
+
+import orjson
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
+from messaging import replay
+from messaging.admin import confirming
 from messaging.admin.access import ReadOnly
 from messaging.models import WebhookDelivery, WebhookEvent
+from orgs import audit
+
+LONGEST_BODY_SHOWN = 100_000  # characters
 
 COLOURS = {
     WebhookDelivery.Status.PENDING: "info",
@@ -28,7 +39,7 @@ class WebhookEventInline(ReadOnly, TabularInline[WebhookEvent, WebhookDelivery])
 
 @admin.register(WebhookDelivery)
 class WebhookDeliveryAdmin(ReadOnly, ModelAdmin[WebhookDelivery]):
-    """What Meta posted; the bytes themselves are not shown, they hold personal data."""
+    """What Meta posted; the bytes hold personal data and are shown to few."""
 
     list_display = ["id", "received_at", "state", "app", "event_count", "error"]
     list_filter = ["status", "app", "events__result"]
@@ -37,8 +48,71 @@ class WebhookDeliveryAdmin(ReadOnly, ModelAdmin[WebhookDelivery]):
     ordering = ["-id"]
     exclude = ["body"]
     inlines = [WebhookEventInline]
+    actions = ["process_again"]
+
+    def get_fields(self, request: HttpRequest, obj: WebhookDelivery | None = None) -> list[str]:
+        """Add the body for those who may read it."""
+        fields = [*super().get_fields(request, obj)]
+        return [*fields, "content"] if may_read_bodies(request) else fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """As for the fields."""
+        fields = [*super().get_readonly_fields(request, obj)]
+        return [*fields, "content"] if may_read_bodies(request) else fields
+
+    @display(description="Body")
+    def content(self, delivery: WebhookDelivery) -> str:
+        """Return the start of the body as text, indented when it is JSON."""
+        body = bytes(delivery.body)
+        try:
+            text = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode()
+        except orjson.JSONDecodeError:
+            text = body.decode("utf-8", "replace")
+        return format_html("<pre>{}</pre>", text[:LONGEST_BODY_SHOWN])
+
+    @admin.action(description="Process again", permissions=["replay"])
+    def process_again(
+        self, request: HttpRequest, queryset: QuerySet[WebhookDelivery]
+    ) -> HttpResponse | None:
+        """Put them back into the inbox; all that match the filter when all are chosen."""
+        confirmed = confirming.instruction(request)
+        if confirmed:
+            count = replay.process_again(queryset.order_by())
+            audit.record(
+                [
+                    audit.Entry(
+                        None,
+                        confirmed.actor,
+                        "webhooks.replayed",
+                        "webhook_delivery",
+                        confirmed.reason,
+                        after={"count": count},
+                    )
+                ]
+            )
+            self.message_user(request, f"{count} are processed again.", messages.SUCCESS)
+            return None
+        return confirming.page(
+            self,
+            request,
+            verb="process",
+            action="process_again",
+            title=f"Process {queryset.distinct().count()} webhooks again",
+            explanation="The workers read the chosen webhooks again. What they have done before "
+            "is not done twice.",
+            ids=list(queryset.values_list("pk", flat=True).distinct()[: replay.BATCH]),
+        )
+
+    def has_replay_permission(self, request: HttpRequest) -> bool:
+        """Say whether this person may have webhooks processed again."""
+        return bool(request.user.has_perm("messaging.replay_webhook"))
 
     @display(description="State", label=COLOURS, ordering="status")
     def state(self, delivery: WebhookDelivery) -> tuple[str, str]:
         """Return how far it has come."""
         return delivery.status, WebhookDelivery.Status(delivery.status).label
+
+
+def may_read_bodies(request: HttpRequest) -> bool:
+    """Say whether this person may read what webhooks contain."""
+    return bool(request.user.has_perm("messaging.view_webhook_body"))

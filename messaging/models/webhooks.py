@@ -49,6 +49,10 @@ class WebhookDelivery(models.Model):
     class Meta:
         db_table = "webhook_delivery"
         verbose_name_plural = "webhook deliveries"
+        permissions = [
+            ("view_webhook_body", "Can read the bodies of webhooks (personal data)"),
+            ("replay_webhook", "Can have webhooks processed again"),
+        ]
         indexes = [
             models.Index(
                 fields=["id"], condition=Q(status="PENDING"), name="idx_webhook_delivery_pending"

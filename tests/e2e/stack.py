@@ -137,7 +137,18 @@ class Stack:
         return content
 
     def manage(self, *arguments: str) -> str:
-        done = subprocess.run(
+        done = self._manage(*arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def refused(self, *arguments: str) -> str:
+        """Return what a command that must fail says."""
+        done = self._manage(*arguments)
+        assert done.returncode != 0, done.stdout
+        return done.stderr
+
+    def _manage(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             cwd=ROOT,
             env=self.env,
@@ -146,8 +157,6 @@ class Stack:
             timeout=60,
             check=False,
         )
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
 
     def consent(self, phone: str, **fields: Any) -> None:
         body = {"phone": phone, "purpose": "transactional", **fields}

@@ -275,3 +275,10 @@ def test_logs_hold_ids_but_no_phone_body_or_token(stack: Stack):
     assert "Attempt finished" in text
     for secret in (phone, phone[1:], "e2e-token", stack.api_key, "#1042", APP_SECRET):
         assert secret not in text
+
+
+def test_whoever_sets_it_up_can_check_the_webhooks(stack: Stack):
+    told = stack.manage("check_webhook", "300000000000001", stack.base_url)
+    assert told.endswith("All is well.")
+    told = stack.refused("check_webhook", "300000000000001", "http://127.0.0.1:1")
+    assert "does not answer" in told

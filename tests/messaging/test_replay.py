@@ -1,0 +1,110 @@
+"""Stored webhooks can be processed again, and that does no harm."""
+
+from __future__ import annotations
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.management import CommandError, call_command
+from django.urls import reverse
+
+from messaging import receipts, replay
+from messaging.models import WebhookDelivery, WebhookEvent
+from messaging.states import Status
+from orgs.models import AuditEvent
+from tests.messaging.test_webhooks import payload, post, sent, status
+
+pytestmark = [pytest.mark.django_db, pytest.mark.core]
+
+LIST = reverse("admin:messaging_webhookdelivery_changelist")
+
+
+@pytest.fixture
+def delivered(client, number):
+    message = sent(number)
+    post(client, payload(number, statuses=[status("delivered")]))
+    receipts.apply_pending()
+    return message
+
+
+def staff(client, *rights: str):
+    user = User.objects.create_user("ada", is_staff=True)
+    user.user_permissions.set(
+        Permission.objects.filter(codename__in=["view_webhookdelivery", *rights])
+    )
+    client.force_login(user)
+    return client
+
+
+def test_a_replay_changes_nothing_that_was_right(delivered):
+    delivered.refresh_from_db()
+    before = (delivered.status, delivered.delivered_at, delivered.events.count())
+    assert replay.process_again(WebhookDelivery.objects.all()) == 1
+    assert receipts.apply_pending() == 1
+    delivered.refresh_from_db()
+    assert (delivered.status, delivered.delivered_at, delivered.events.count()) == before
+    event = WebhookEvent.objects.get()
+    assert (event.result, event.message_id) == (WebhookEvent.Result.UNCHANGED, delivered.pk)
+
+
+def test_a_replay_mends_what_a_fault_had_lost(delivered):
+    type(delivered).objects.update(status=Status.SENT, delivered_at=None)
+    delivered.attempts.update(receipts="")
+    replay.process_again(WebhookDelivery.objects.all())
+    receipts.apply_pending()
+    delivered.refresh_from_db()
+    assert delivered.status == Status.DELIVERED
+
+
+def test_what_still_waits_is_left_alone(client, number):
+    post(client, payload(number, statuses=[status("sent")]))
+    assert replay.process_again(WebhookDelivery.objects.all()) == 0
+
+
+def test_the_command_takes_those_of_a_period_and_a_result(delivered, capsys):
+    call_command("replay_webhooks", "--since", "1:00:00", "--result", "UNMATCHED")
+    call_command("replay_webhooks", "--since", "1:00:00", "--result", "APPLIED")
+    call_command("replay_webhooks", "--since", "2100-01-01T00:00:00Z")
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["0", "1", "0"]
+
+
+@pytest.mark.parametrize("since", ["yesterday", "2026-11-25", "2026-13-01T00:00:00Z", "-1:00:00"])
+def test_the_command_says_how_a_time_is_given(since):
+    with pytest.raises(CommandError, match="give a time with its zone"):
+        call_command("replay_webhooks", f"--since={since}")
+
+
+def test_staff_with_the_right_process_all_that_match_again_and_it_is_audited(client, delivered):
+    post(client, payload(delivered.phone_number, statuses=[status("read")]))
+    receipts.apply_pending()
+    staff(client, "replay_webhook")
+    first = WebhookDelivery.objects.earliest("pk")
+    chosen = {"action": "process_again", "_selected_action": [first.pk], "select_across": 1}
+    page = client.post(LIST, chosen)
+    assert "Process 2 webhooks again" in page.content.decode()
+    client.post(LIST, {**chosen, "confirmed": "yes", "reason": "reader mended"})
+    assert WebhookDelivery.objects.filter(status=WebhookDelivery.Status.PENDING).count() == 2
+    entry = AuditEvent.objects.get(action="webhooks.replayed")
+    assert (entry.reason, entry.after) == ("reader mended", {"count": 2})
+
+
+def test_without_the_right_nothing_is_processed_again(client, delivered):
+    staff(client)
+    client.post(
+        LIST,
+        {
+            "action": "process_again",
+            "_selected_action": [WebhookDelivery.objects.get().pk],
+            "confirmed": "yes",
+            "reason": "x",
+        },
+    )
+    assert WebhookDelivery.objects.get().status == WebhookDelivery.Status.DONE
+
+
+@pytest.mark.parametrize(("rights", "shown"), [((), False), (("view_webhook_body",), True)])
+def test_the_body_is_shown_to_those_who_may_read_it(client, delivered, rights, shown):
+    staff(client, *rights)
+    delivery = WebhookDelivery.objects.get()
+    page = client.get(reverse("admin:messaging_webhookdelivery_change", args=[delivery.pk]))
+    assert page.status_code == 200
+    assert ("wamid.1&quot;" in page.content.decode()) is shown
