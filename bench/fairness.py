@@ -52,20 +52,27 @@ def _add(report: Report, case: str, waits: list[float]) -> None:
 
 
 def _wait_of_one(connection: psycopg.Connection, senders: seed.Numbers, priority: int) -> float:
-    """Queue one message as the API does, without a hint, and wait until it was accepted."""
+    """Queue one message, without a hint to the workers; return how long until it left.
+
+    It left when its call began: when the answer was recorded, less the call's duration.
+    """
     threading.Event().wait(0.3)
-    begun = time.monotonic()
-    reference = f"probe-{begun}"
+    reference = f"probe-{time.monotonic()}"
     seed.messages(connection, senders, 1, priority=priority, reference=reference)
-    wait_until(lambda: _accepted(connection, reference), 30, "the answer to the probe")
-    return time.monotonic() - begun
+    wait_until(lambda: _wait(connection, reference) is not None, 30, "the answer to the probe")
+    return _wait(connection, reference) or 0.0
 
 
-def _accepted(connection: psycopg.Connection, reference: str) -> bool:
+def _wait(connection: psycopg.Connection, reference: str) -> float | None:
     row = connection.execute(
-        "SELECT 1 FROM outbound_message WHERE reference = %s AND status = 'SENT'", (reference,)
+        """SELECT extract(epoch FROM attempt.finished_at - message.created_at)::float8
+            - attempt.duration_ms / 1000.0
+        FROM outbound_message AS message
+        JOIN outbound_attempt AS attempt ON attempt.message_id = message.id
+        WHERE message.reference = %s AND message.status = 'SENT'""",
+        (reference,),
     ).fetchone()
-    return row is not None
+    return None if row is None else float(row[0])
 
 
 def _left(connection: psycopg.Connection) -> int:

@@ -21,7 +21,7 @@ from orgs import database
 logger = logging.getLogger(__name__)
 
 # Results wait this long for others to be recorded with, seconds, but never more than so many.
-LINGER_SECONDS = 0.02
+LINGER_SECONDS = 0.06
 RECORD_MOST = 200
 # An answer is worth some patience: after so many tries, with these waits in seconds between
 # them, it is given up, and its message is rescued as unknown when the lease runs out.

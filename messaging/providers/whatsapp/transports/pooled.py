@@ -34,6 +34,8 @@ from messaging.providers.whatsapp.transports.base import (
 logger = logging.getLogger(__name__)
 
 CHUNK = 16 * 1024
+# Prepared requests that are remembered; a number has one.
+MOST_TEMPLATES = 1000
 
 
 class RequestsTransport:
@@ -55,6 +57,7 @@ class RequestsTransport:
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="whatsapp")
         self._ended: SimpleQueue[Ending | None] = SimpleQueue()  # None: woken
         self._in_flight = 0
+        self._templates: dict[tuple[object, ...], requests.PreparedRequest] = {}
 
     @property
     def in_flight(self) -> int:
@@ -105,14 +108,31 @@ class RequestsTransport:
         self._ended.put(Ending(call.key, outcome, steady_seconds() - begun))
 
     def _post(self, call: Call) -> Answer | Failure:
-        request = requests.Request("POST", call.url, data=call.body, headers=dict(call.headers))
         response = self._adapter.send(
-            request.prepare(), stream=True, timeout=self._timeouts, verify=self._verify
+            self._prepared(call), stream=True, timeout=self._timeouts, verify=self._verify
         )
         try:
             return self._read(response)
         finally:
             response.close()
+
+    def _prepared(self, call: Call) -> requests.PreparedRequest:
+        """Return the request, copied from an earlier one to the same address where there is one.
+
+        Preparing looks at every part of address and headers, which takes longer than sending.
+        """
+        key = (call.url, *call.headers.items())
+        template = self._templates.get(key)
+        if template is None:
+            asked = requests.Request("POST", call.url, data=b"{}", headers=dict(call.headers))
+            template = asked.prepare()
+            if len(self._templates) >= MOST_TEMPLATES:
+                self._templates.clear()
+            self._templates[key] = template
+        request = template.copy()
+        request.body = call.body
+        request.headers["Content-Length"] = str(len(call.body))
+        return request
 
     def _read(self, response: requests.Response) -> Answer | Failure:
         """Read the body within its bounds of size and time."""
