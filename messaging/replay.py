@@ -10,8 +10,15 @@ from django.db.models import QuerySet
 
 from messaging import wake
 from messaging.models import WebhookDelivery, WebhookEvent
+from orgs import database
 
 BATCH = 500
+_WAITING = {
+    "status": WebhookDelivery.Status.PENDING,
+    "processed_at": None,
+    "event_count": 0,
+    "error": "",
+}
 
 
 def received_since(moment: datetime) -> QuerySet[WebhookDelivery]:
@@ -41,9 +48,7 @@ def process_again(
                 )
             )
             WebhookEvent.objects.filter(delivery_id__in=finished).delete()
-            WebhookDelivery.objects.filter(pk__in=finished).update(
-                status=WebhookDelivery.Status.PENDING, processed_at=None, event_count=0, error=""
-            )
+            database.update_rows(WebhookDelivery, [{"pk": pk, **_WAITING} for pk in finished])
             wake.on_commit(wake.RECEIPTS)
         done += len(finished)
         last = ids[-1]
