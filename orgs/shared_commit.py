@@ -36,6 +36,10 @@ class _Ticket(Generic[Item, Answer]):
         self.answer: Answer | None = None
         self.error: Exception | None = None
 
+    def fail(self, error: Exception) -> None:
+        """Have the thread raise the error."""
+        self.done, self.error = True, error
+
 
 class SharedCommit(Generic[Item, Answer]):
     """Writes the items of concurrent threads by common calls of one function.
@@ -90,6 +94,8 @@ class SharedCommit(Generic[Item, Answer]):
             self._answer(batch)
         finally:
             for ticket in batch:
+                if not ticket.done:
+                    ticket.fail(OperationalError("The thread that was writing has ended."))
                 ticket.called.set()
             with self._lock:
                 self._busy = bool(self._waiting)
@@ -101,13 +107,17 @@ class SharedCommit(Generic[Item, Answer]):
             answers = self._write([ticket.item for ticket in batch])
         except (OperationalError, InterfaceError) as error:
             for ticket in batch:
-                ticket.done, ticket.error = True, type(error)(*error.args)
+                ticket.fail(type(error)(*error.args))
         except Exception as error:  # noqa: BLE001 - it is raised again by the thread it belongs to
             if len(batch) > 1:
                 for ticket in batch:
                     self._answer([ticket])
             else:
-                batch[0].done, batch[0].error = True, error
+                batch[0].fail(error)
         else:
+            if len(answers) != len(batch):
+                # Written or not: to write again would be worse than to say so.
+                message = "The number of answers is not that of the items."
+                raise ValueError(message)
             for ticket, answer in zip(batch, answers, strict=True):
                 ticket.done, ticket.answer = True, answer

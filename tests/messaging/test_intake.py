@@ -16,7 +16,8 @@ from consent.models import Decision
 from messaging import intake, wake
 from messaging.api import rendering
 from messaging.api.serializers import MessageSerializer
-from messaging.intake import Accepted, MessageRequest
+from messaging.intake import Accepted, MessageRequest, statement
+from messaging.intake.requests import Submission
 from messaging.models import MessageEvent, OutboundMessage, ServiceWindow
 from messaging.states import Status
 from orgs.problems import Problem
@@ -228,3 +229,31 @@ class TestStatements:
         with django_assert_num_queries(2):
             (answer,) = accept(org, request(idempotency_key="k"))
         assert answer.replayed
+
+
+@pytest.mark.postgres
+def test_requests_of_several_organizations_in_one_statement_stay_apart(org, other_org, number):
+    mine = ConsentFactory(contact=ContactFactory(org=org, phone=PHONE))
+    theirs = ContactFactory(org=other_org, phone=PHONE)
+    asked = request(idempotency_key="same")
+    named = request(sender=number.phone_number_id, idempotency_key="another")
+    found = statement.insert(
+        [
+            Submission(org, asked, "key:mine"),
+            Submission(other_org, asked, "key:theirs"),  # no number, no consent
+            Submission(other_org, named, "key:theirs"),  # the number is not theirs
+        ]
+    )
+    assert [item.message is not None for item in found] == [True, False, False]
+    assert [item.facts.contact_id for item in found] == [mine.contact_id, theirs.pk, theirs.pk]
+    assert [item.facts.senders for item in found] == [1, 0, 0]
+    assert [item.facts.number for item in found][1:] == [None, None]
+    message = OutboundMessage.objects.get()
+    assert (message.org, message.phone_number) == (org, number)
+    assert message.events.get().actor == "key:mine"
+
+    ConsentFactory(contact=theirs)
+    PhoneNumberFactory(org=other_org)
+    (again,) = statement.insert([Submission(other_org, asked, "key:theirs")])
+    assert again.message is not None  # the same key of another organisation is another key
+    assert again.message.org == other_org

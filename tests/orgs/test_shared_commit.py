@@ -10,6 +10,7 @@ import pytest
 from django.db import OperationalError, transaction
 
 from orgs.shared_commit import SharedCommit
+from tests.e2e.stack import wait_until
 
 pytestmark = pytest.mark.core
 
@@ -29,6 +30,10 @@ class Writer:
         if 13 in items:
             message = "thirteen"
             raise ValueError(message)
+        if -1 in items:
+            raise SystemExit
+        if -2 in items:
+            return []
         if 0 in items:
             message = "away"
             raise OperationalError(message)
@@ -39,11 +44,9 @@ def submit_all(shared: SharedCommit[int, int], writer: Writer, items: Sequence[i
     """Submit the first item alone and the others while it is being written."""
     with ThreadPoolExecutor(len(items)) as pool:
         first = pool.submit(shared.submit, items[0])
-        while not writer.calls:
-            threading.Event().wait(0.001)
+        wait_until(lambda: writer.calls, 10, "the first call")
         others = [pool.submit(shared.submit, item) for item in items[1:]]
-        while len(shared._waiting) < len(others):
-            threading.Event().wait(0.001)
+        wait_until(lambda: len(shared._waiting) == len(others), 10, "the others to wait")
         writer.open.set()
         return [first, *others]
 
@@ -79,6 +82,17 @@ def test_a_database_that_is_away_fails_all_of_a_call_and_the_next_goes_on():
         with pytest.raises(OperationalError, match="away"):
             results[place].result(10)
     assert len(writer.calls) == 2
+    assert shared.submit(21) == 42
+
+
+@pytest.mark.parametrize("fault", [-1, -2], ids=["the writing thread ends", "answers are missing"])
+def test_nobody_takes_for_written_what_was_not(fault):
+    writer = Writer()
+    shared = SharedCommit(writer, 100)
+    results = submit_all(shared, writer, [1, fault, 3, 4])
+    assert results[0].result(10) == 2
+    for place in (1, 2, 3):
+        assert isinstance(results[place].exception(10), (OperationalError, SystemExit, ValueError))
     assert shared.submit(21) == 42
 
 
