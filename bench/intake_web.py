@@ -1,153 +1,15 @@
-"""The service with two views for comparison: `granian bench.intake_web:application`.
+"""The service with the views for comparison beside its own: `granian bench.intake_web:application`.
 
-They exist in the benchmark only: a view that does nothing, and messages accepted in the usual
-way of Django REST framework.
+They exist in the benchmark only.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
-from datetime import timedelta
-from typing import Any
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = get_wsgi_application()
-
-from django.conf import settings  # noqa: E402 - Django is made ready first
-from django.db import transaction  # noqa: E402 - as above
-from django.db.models import Q  # noqa: E402 - as above
-from django.urls import include, path  # noqa: E402 - as above
-from django.utils import timezone  # noqa: E402 - as above
-from rest_framework import serializers  # noqa: E402 - as above
-from rest_framework.authentication import BaseAuthentication  # noqa: E402 - as above
-from rest_framework.request import Request  # noqa: E402 - as above
-from rest_framework.response import Response  # noqa: E402 - as above
-from rest_framework.views import APIView  # noqa: E402 - as above
-
-from consent.models import Consent, Contact, Decision  # noqa: E402 - as above
-from consent.phones import to_e164  # noqa: E402 - as above
-from messaging import wake  # noqa: E402 - as above
-from messaging.api.serializers import MessageSerializer  # noqa: E402 - as above
-from messaging.models import MessageEvent, OutboundMessage, PhoneNumber  # noqa: E402 - as above
-from messaging.states import Cause, Status  # noqa: E402 - as above
-from orgs.auth import KeyPrincipal  # noqa: E402 - as above
-from orgs.models import ApiKey  # noqa: E402 - as above
-from orgs.problems import Problem  # noqa: E402 - as above
-
-
-class Nothing(APIView):
-    """A view that does nothing: the floor of any view of the framework."""
-
-    authentication_classes = []
-    permission_classes = []
-
-    def post(self, _request: Request) -> Response:
-        """Answer."""
-        return Response({"ok": True}, status=201)
-
-
-class KeyOfEveryRequest(BaseAuthentication):
-    """Reads the key's row and writes when it was used, each time."""
-
-    def authenticate(self, request: Request) -> tuple[KeyPrincipal, ApiKey]:
-        """Return the principal and its key."""
-        secret = request.headers.get("Authorization", "").removeprefix("Bearer ")
-        digest = hashlib.sha256(secret.encode()).hexdigest()
-        key = ApiKey.objects.select_related("org").get(secret_hash=digest, revoked_at=None)
-        key.last_used_at = timezone.now()
-        key.save(update_fields=["last_used_at"])
-        return KeyPrincipal(key), key
-
-
-class UsualBody(serializers.Serializer[Any]):
-    """The body of a message as a serializer."""
-
-    to = serializers.CharField(max_length=32)
-    type = serializers.ChoiceField(["template"])
-    category = serializers.ChoiceField(OutboundMessage.Category.choices)
-    priority = serializers.ChoiceField(["high", "normal", "bulk"], default="normal")
-    template = serializers.JSONField()
-    reference = serializers.CharField(max_length=255, default="", allow_blank=True)
-    metadata = serializers.JSONField(default=dict)
-
-    def validate_to(self, text: str) -> str:
-        """Return the number in E.164."""
-        try:
-            return to_e164(text)
-        except ValueError as error:
-            raise serializers.ValidationError(str(error)) from None
-
-
-class Usual(APIView):
-    """The usual way: serializer, a query for each question, get_or_create, one transaction."""
-
-    authentication_classes = [KeyOfEveryRequest]
-
-    @transaction.atomic
-    def post(self, request: Request) -> Response:
-        """Queue one message."""
-        org = request.auth.org
-        body = UsualBody(data=request.data)
-        body.is_valid(raise_exception=True)
-        asked = body.validated_data
-        now = timezone.now()
-        number = PhoneNumber.objects.of(org).filter(is_active=True).first()
-        contact = Contact.objects.of(org).filter(phone=asked["to"]).first()
-        valid = Q(expires_at=None) | Q(expires_at__gt=now)
-        consents = Consent.objects.filter(valid, contact=contact, status=Decision.GRANTED)
-        if not consents.filter(channel="WHATSAPP", purpose="transactional").exists():
-            raise Problem(422, "consent_required", "Consent required")
-        message, is_new = OutboundMessage.objects.get_or_create(
-            org=org,
-            idempotency_key=request.headers.get("Idempotency-Key"),
-            defaults=_columns(asked, number, contact, now),
-        )
-        if is_new:
-            MessageEvent.objects.create(
-                message=message,
-                org=org,
-                at=now,
-                recorded_at=now,
-                kind="accepted",
-                to_status=Status.QUEUED,
-                cause=Cause.INTAKE,
-                actor=f"key:{request.auth.prefix}",
-            )
-            wake.on_commit(wake.SEND)
-        return Response(MessageSerializer(message).data, status=201 if is_new else 200)
-
-
-def _columns(asked: Any, number: Any, contact: Any, now: Any) -> dict[str, Any]:
-    return {
-        "phone_number": number,
-        "contact": contact,
-        "to_recipient": asked["to"],
-        "kind": asked["type"],
-        "template_name": asked["template"]["name"],
-        "template_language": asked["template"]["language"],
-        "payload": asked["template"],
-        "category": asked["category"],
-        "purpose": "transactional",
-        "reference": asked["reference"],
-        "metadata": asked["metadata"],
-        "due_at": now,
-        "expires_at": now + timedelta(seconds=settings.OUTBOUND_MESSAGE_MAX_AGE_SECONDS),
-        "max_attempts": 5,
-        "request_fingerprint": hashlib.sha256(
-            json.dumps(asked, sort_keys=True, default=str).encode()
-        ).hexdigest(),
-        "created_at": now,
-        "updated_at": now,
-    }
-
-
-urlpatterns = [
-    path("bench/nothing", Nothing.as_view()),
-    path("bench/usual", Usual.as_view()),
-    path("", include("config.urls")),
-]
-settings.ROOT_URLCONF = __name__
+settings.ROOT_URLCONF = "bench.intake_views"  # read with the first request
