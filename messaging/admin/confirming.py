@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.admin import ModelAdmin
@@ -22,31 +23,30 @@ def instruction(request: HttpRequest) -> Instruction | None:
     return Instruction(f"user:{request.user.pk}", Cause.STAFF, reason[:500])
 
 
-def page(
-    model_admin: ModelAdmin[Any],
-    request: HttpRequest,
-    *,
-    verb: str,
-    title: str,
-    explanation: str,
-    ids: Sequence[object],
-    action: str = "",
-) -> TemplateResponse:
-    """Return the page; its form calls the action again, by default the one named after the verb.
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What will be done to which rows, as the page tells it."""
 
-    When all that match the filter were chosen, they are so again: one id is enough then.
-    """
-    everything = request.POST.get("select_across") == "1"
+    verb: str
+    title: str
+    explanation: str
+    ids: Sequence[object]
+    action: str = ""  # of the list; by default the one named after the verb
+    everything: bool = False  # not only to these ids: to all that match the filter by then
+
+
+def page(model_admin: ModelAdmin[Any], request: HttpRequest, plan: Plan) -> TemplateResponse:
+    """Return the page; its form calls the action again, with the reason."""
     context = {
         **model_admin.admin_site.each_context(request),
-        "title": title,
+        "title": plan.title,
         "opts": model_admin.opts,
-        "verb": verb,
-        "action": action or f"{verb}_selected",
-        "ids": ids[:1] if everything else ids,
-        "select_across": int(everything),
+        "verb": plan.verb,
+        "action": plan.action or f"{plan.verb}_selected",
+        "ids": plan.ids[:1] if plan.everything else plan.ids,
+        "everything": plan.everything,
         "needs_reason": _is_confirmed(request),
-        "explanation": explanation,
+        "explanation": plan.explanation,
         "action_checkbox_name": ACTION_CHECKBOX_NAME,
     }
     return TemplateResponse(request, "admin/messaging/confirm.html", context)

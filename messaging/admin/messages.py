@@ -288,10 +288,12 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
         return confirming.page(
             self,
             request,
-            verb=verb,
-            title=f"{verb.capitalize()} {len(ids)} message(s)",
-            explanation=EXPLANATIONS[verb].format(count=len(ids)),
-            ids=ids,
+            confirming.Plan(
+                verb=verb,
+                title=f"{verb.capitalize()} {len(ids)} message(s)",
+                explanation=EXPLANATIONS[verb].format(count=len(ids)),
+                ids=ids,
+            ),
         )
 
     def _report(self, request: HttpRequest, asked: int, done: int, verb: str) -> None:

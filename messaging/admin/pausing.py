@@ -66,10 +66,12 @@ class Pausable(ModelAdmin[Any]):
         return confirming.page(
             self,
             request,
-            verb=verb,
-            title=f"{verb.capitalize()} {len(ids)}",
-            explanation=EXPLANATIONS[verb].format(count=len(ids)),
-            ids=ids,
+            confirming.Plan(
+                verb=verb,
+                title=f"{verb.capitalize()} {len(ids)}",
+                explanation=EXPLANATIONS[verb].format(count=len(ids)),
+                ids=ids,
+            ),
         )
 
 

@@ -16,9 +16,10 @@ from messaging import replay
 from messaging.admin import confirming
 from messaging.admin.access import ReadOnly
 from messaging.models import WebhookDelivery, WebhookEvent
-from orgs import audit
 
 LONGEST_BODY_SHOWN = 100_000  # characters
+# One request of the console processes so many again; the command has no such bound.
+MOST_AT_ONCE = 10_000
 
 COLOURS = {
     WebhookDelivery.Status.PENDING: "info",
@@ -50,13 +51,8 @@ class WebhookDeliveryAdmin(ReadOnly, ModelAdmin[WebhookDelivery]):
     inlines = [WebhookEventInline]
     actions = ["process_again"]
 
-    def get_fields(self, request: HttpRequest, obj: WebhookDelivery | None = None) -> list[str]:
-        """Add the body for those who may read it."""
-        fields = [*super().get_fields(request, obj)]
-        return [*fields, "content"] if may_read_bodies(request) else fields
-
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """As for the fields."""
+        """Add the body for those who may read it."""
         fields = [*super().get_readonly_fields(request, obj)]
         return [*fields, "content"] if may_read_bodies(request) else fields
 
@@ -77,30 +73,26 @@ class WebhookDeliveryAdmin(ReadOnly, ModelAdmin[WebhookDelivery]):
         """Put them back into the inbox; all that match the filter when all are chosen."""
         confirmed = confirming.instruction(request)
         if confirmed:
-            count = replay.process_again(queryset.order_by())
-            audit.record(
-                [
-                    audit.Entry(
-                        None,
-                        confirmed.actor,
-                        "webhooks.replayed",
-                        "webhook_delivery",
-                        confirmed.reason,
-                        after={"count": count},
-                    )
-                ]
+            count = replay.process_again(
+                queryset.order_by(),
+                actor=confirmed.actor,
+                reason=confirmed.reason,
+                most=MOST_AT_ONCE,
             )
             self.message_user(request, f"{count} are processed again.", messages.SUCCESS)
             return None
+        count = queryset.distinct().count()
         return confirming.page(
             self,
             request,
-            verb="process",
-            action="process_again",
-            title=f"Process {queryset.distinct().count()} webhooks again",
-            explanation="The workers read the chosen webhooks again. What they have done before "
-            "is not done twice.",
-            ids=list(queryset.values_list("pk", flat=True).distinct()[: replay.BATCH]),
+            confirming.Plan(
+                verb="process",
+                action="process_again",
+                title=f"Process {min(count, MOST_AT_ONCE)} webhooks again",
+                explanation=_explanation(count),
+                ids=list(queryset.values_list("pk", flat=True).distinct()[: replay.BATCH]),
+                everything=request.POST.get("select_across") == "1",
+            ),
         )
 
     def has_replay_permission(self, request: HttpRequest) -> bool:
@@ -111,6 +103,16 @@ class WebhookDeliveryAdmin(ReadOnly, ModelAdmin[WebhookDelivery]):
     def state(self, delivery: WebhookDelivery) -> tuple[str, str]:
         """Return how far it has come."""
         return delivery.status, WebhookDelivery.Status(delivery.status).label
+
+
+def _explanation(count: int) -> str:
+    text = "The workers read them again. What they have done before is not done twice."
+    if count > MOST_AT_ONCE:
+        text += (
+            f" {count} match: the oldest {MOST_AT_ONCE} are taken now. For all at once use "
+            "manage.py replay_webhooks."
+        )
+    return text
 
 
 def may_read_bodies(request: HttpRequest) -> bool:

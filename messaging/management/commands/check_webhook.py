@@ -10,6 +10,7 @@ from typing import Any
 
 import requests
 from django.core.management.base import BaseCommand, CommandError
+from django.urls import reverse
 
 from messaging.models import MetaApp, WebhookDelivery
 from messaging.providers.whatsapp import webhook
@@ -38,8 +39,10 @@ class Command(BaseCommand):
         if app is None:
             message = f"No app {options['app_id']} is connected; see connect_number."
             raise CommandError(message)
-        base = options["base_url"].rstrip("/")
-        url = f"{base}/api/v1/webhooks/whatsapp/inbound/{app.app_id}"
+        if not app.secrets():
+            message = f"App {app.app_id} has no app secret, so nothing it is sent can be verified."
+            raise CommandError(message)
+        url = options["base_url"].rstrip("/") + reverse("whatsapp-webhook-app", args=[app.app_id])
         self.stdout.write(f"Callback URL to enter at Meta: {url}")
         self._challenge(url, app)
         self._post(url, app)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_datetime, parse_duration
 from rich.progress import Progress
 
 from messaging import replay
-from messaging.models import WebhookEvent
+from messaging.models import WebhookDelivery, WebhookEvent
 
 
 class Command(BaseCommand):
@@ -36,17 +36,23 @@ class Command(BaseCommand):
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Put them back and say how many."""
-        deliveries = replay.received_since(_moment(options["since"]))
+        since = _moment(options["since"])
+        deliveries = WebhookDelivery.objects.filter(received_at__gte=since)
         if options["result"]:
             deliveries = deliveries.filter(events__result=options["result"])
         with Progress(disable=not sys.stderr.isatty()) as bar:
             total = deliveries.values("pk").distinct().count()
             task = bar.add_task("Webhooks", total=total)
-            count = replay.process_again(deliveries, lambda number: bar.advance(task, number))
+            count = replay.process_again(
+                deliveries,
+                actor="system:replay_webhooks",
+                reason=f"Received since {since.isoformat(timespec='seconds')}.",
+                progress=lambda number: bar.advance(task, number),
+            )
         self.stdout.write(f"{count} webhooks are processed again.")
 
 
-def _moment(text: str) -> Any:
+def _moment(text: str) -> datetime:
     try:
         moment = parse_datetime(text)
         age = parse_duration(text) if moment is None else None
