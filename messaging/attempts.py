@@ -62,7 +62,7 @@ class Attempt:
 
 _COLUMNS = tuple(field.name for field in fields(Attempt))
 # What an answer writes, and what a receipt writes.
-_ANSWERED = _COLUMNS[3:]
+_ANSWERED = tuple(name for name in _COLUMNS if name not in {"pk", "message_id", "attempt_number"})
 _PROVED = ("outcome", "charged", "provider_message_id", "receipts")
 
 

@@ -41,11 +41,6 @@ class StatementTime(models.Func):
     output_field = models.DateTimeField()
 
 
-def statement_time() -> StatementTime | datetime:
-    """Return the shared clock to be written by a statement, without a question before it."""
-    return StatementTime() if connection.vendor == "postgresql" else timezone.now()
-
-
 def compiled(query: models.QuerySet[Any, Any]) -> tuple[str, tuple[Any, ...]]:
     """Return a query as SQL with its parameters, to be embedded in a larger statement."""
     sql, parameters = query.query.sql_with_params()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,14 +14,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.core]
 
 SLOW = "+12025550130"
 # On the embedded profile the statuses, too, must wait until the process is back.
-PATIENT = {**QUICK, "OUTBOUND_UNKNOWN_WINDOW_SECONDS": "30"}
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp("stack")
-    with Stack(folder, embedded=settings.OUTBOUND_EMBEDDED, settings=PATIENT) as running:
-        yield running
+STACK_SETTINGS = {**QUICK, "OUTBOUND_UNKNOWN_WINDOW_SECONDS": "30"}
 
 
 @pytest.fixture
