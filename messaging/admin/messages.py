@@ -121,7 +121,7 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
             None,
             {
                 "fields": [
-                    "status_label",
+                    "status",
                     "waits_for",
                     "error",
                     "error_message",
@@ -166,7 +166,7 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
             },
         ),
     ]
-    readonly_fields = ["status_label", "waits_for", "error", "advice", "recipient", "what"]
+    readonly_fields = ["waits_for", "error", "advice", "recipient", "what"]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[OutboundMessage], search_term: str

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin.utils import model_ngettext
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
@@ -68,7 +69,7 @@ class Pausable(ModelAdmin[Any]):
             request,
             confirming.Plan(
                 verb=verb,
-                title=f"{verb.capitalize()} {len(ids)}",
+                title=f"{verb.capitalize()} {len(ids)} {model_ngettext(self.opts, len(ids))}",
                 explanation=EXPLANATIONS[verb].format(count=len(ids)),
                 ids=ids,
             ),

@@ -21,6 +21,8 @@ LONGEST_BODY_SHOWN = 100_000  # characters
 # One request of the console processes so many again; the command has no such bound.
 MOST_AT_ONCE = 10_000
 
+_TEXT = '<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>'
+
 COLOURS = {
     WebhookDelivery.Status.PENDING: "info",
     WebhookDelivery.Status.DONE: "success",
@@ -64,7 +66,7 @@ class WebhookDeliveryAdmin(ReadOnly, ModelAdmin[WebhookDelivery]):
             text = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode()
         except orjson.JSONDecodeError:
             text = body.decode("utf-8", "replace")
-        return format_html("<pre>{}</pre>", text[:LONGEST_BODY_SHOWN])
+        return format_html(_TEXT, text[:LONGEST_BODY_SHOWN])
 
     @admin.action(description="Process again", permissions=["replay"])
     def process_again(

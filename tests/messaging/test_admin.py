@@ -99,6 +99,7 @@ def test_the_message_page_shows_attempts_timeline_and_advice(client, staff, fail
     url = reverse("admin:messaging_outboundmessage_change", args=[failed.pk])
     html = client.get(url).content.decode()
     assert "They may have no WhatsApp" in html
+    assert ">Failed<" in html.replace("\n", "").replace(" ", "")
     assert "Status from the provider" in html
     assert "2025550123" not in html
 
@@ -128,6 +129,7 @@ class TestRequeue:
     def test_it_asks_for_a_reason_first(self, client, staff, failed):
         page = act(client, DEAD, "requeue_selected", failed)
         assert "Reason (kept in the audit trail)" in page.content.decode()
+        assert "Requeue 1 message(s)</h1>" in page.content.decode()
         failed.refresh_from_db()
         assert failed.status == Status.FAILED
 

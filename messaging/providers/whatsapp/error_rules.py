@@ -15,7 +15,7 @@ _ASK_META = "Look at the account in Meta's Business Manager."
 _RENEW = "Enter a valid system-user token with the WhatsApp permissions, then lift the hold."
 _FIX_REQUEST = "Correct the request named in the text and send it as a new message."
 _FIX_TEMPLATE = "Compare the parameters with the template as Meta shows it, then send again."
-_LATER = "It is tried again by itself."
+_LATER = "It is tried again by itself; when every attempt has failed, requeue it."
 _WAITS = "The messages wait by themselves; nothing to do unless it lasts."
 
 
