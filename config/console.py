@@ -38,6 +38,7 @@ UNFOLD: dict[str, Any] = {
                         "messaging_deadletter",
                         badge="messaging.admin.badges.dead_letters",
                     ),
+                    _entry("Templates", "article", "messaging_messagetemplate"),
                     _entry("Holds", "pause_circle", "ratelimit_hold"),
                     _entry("Webhook deliveries", "webhook", "messaging_webhookdelivery"),
                 ],

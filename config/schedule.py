@@ -35,6 +35,12 @@ DEFAULTS = (
         "What Meta has stopped goes on by itself once Meta allows it.",
     ),
     Entry(
+        "Read message templates",
+        "messaging.sync_templates",
+        60,
+        "Accounts whose templates are due are read from Meta; each every 15 minutes.",
+    ),
+    Entry(
         "Delete what has been kept long enough",
         "messaging.purge",
         3600,

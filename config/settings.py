@@ -282,7 +282,8 @@ OUTBOUND_API_MAX_BODY_BYTES = env.whole("OUTBOUND_API_MAX_BODY_BYTES", 256 * 102
 OUTBOUND_API_MAX_BATCH_BODY_BYTES = env.whole(
     "OUTBOUND_API_MAX_BATCH_BODY_BYTES", 4 * 1024 * 1024, at_least=1024
 )
-# How long a web process trusts a key it has looked up, seconds.
+# How long a process trusts an API key, a Meta app's secrets or a template it has looked up,
+# seconds.
 OUTBOUND_API_KEY_CACHE_SECONDS = env.seconds("OUTBOUND_API_KEY_CACHE_SECONDS", 5.0)
 # When set, /metrics asks for it as a bearer token; when empty, /metrics is off in production.
 OUTBOUND_METRICS_TOKEN = env.text("OUTBOUND_METRICS_TOKEN", "")
@@ -316,6 +317,8 @@ OUTBOUND_CONNECT_TIMEOUT_SECONDS = env.seconds(
 OUTBOUND_READ_TIMEOUT_SECONDS = env.seconds("OUTBOUND_READ_TIMEOUT_SECONDS", 30.0, at_least=0.1)
 # How long a lost answer waits for a status before the policy decides, from the lease's end.
 OUTBOUND_UNKNOWN_WINDOW_SECONDS = env.seconds("OUTBOUND_UNKNOWN_WINDOW_SECONDS", 300.0)
+# How often the templates of an account are read from Meta, seconds; webhooks tell between.
+OUTBOUND_TEMPLATE_SYNC_SECONDS = env.seconds("OUTBOUND_TEMPLATE_SYNC_SECONDS", 900.0, at_least=60.0)
 # What makes the calls: libcurl in one thread, or requests in one thread per call.
 OUTBOUND_TRANSPORT = env.choice("OUTBOUND_TRANSPORT", "curl", among=["curl", "requests"])
 # Calls in flight at once in one worker process.

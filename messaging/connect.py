@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from django.db import transaction
 
-from messaging import stops
+from messaging import stops, template_sync
 from messaging.models import BusinessAccount, MetaApp, PhoneNumber
 from messaging.providers.whatsapp import api
 from orgs import audit
@@ -59,6 +59,7 @@ def connect(org: Organization, wanted: Connection, *, actor: str, verify: bool) 
             number.verified_name = info.verified_name[:200]
             number.quality_rating = info.quality_rating[:16]
         number.save()
+        template_sync.ask_for(BusinessAccount.objects.filter(pk=number.account_id))
         _record(org, number, actor, created=created)
     return number
 

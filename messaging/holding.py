@@ -42,8 +42,12 @@ def on_number(active: Active, number: PhoneNumber) -> list[Hold]:
 
 def template_key(message: OfTemplate, number: PhoneNumber) -> ScopeKey:
     """Return the scope of the message's template in the number's account."""
-    name, language = message.template_name, message.template_language
-    return Hold.Scope.TEMPLATE, f"{number.account.waba_id}/{name}/{language}"
+    return template_scope(number.account.waba_id, message.template_name, message.template_language)
+
+
+def template_scope(waba_id: str, name: str, language: str) -> ScopeKey:
+    """Return the scope of an account's template."""
+    return Hold.Scope.TEMPLATE, f"{waba_id}/{name}/{language}"
 
 
 def unreadable(number: PhoneNumber, now: datetime) -> HoldRequest:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from messaging import expiry, receipts, rescue, retention, stops, wake
+from messaging import expiry, receipts, rescue, retention, stops, template_sync, wake
 from messaging.draining import drain
 
 
@@ -46,6 +46,12 @@ def rematch_receipts() -> None:
 def probe_stops() -> None:
     """Ask Meta whether what it has stopped may send again."""
     drain(stops.probe_due)
+
+
+@shared_task(name="messaging.sync_templates")
+def sync_templates() -> None:
+    """Ask Meta for the templates of the accounts that are due."""
+    drain(template_sync.sync_due)
 
 
 @shared_task(name="messaging.purge")

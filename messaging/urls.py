@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from messaging.api import batches, dlq, messages, sending, webhooks
+from messaging.api import batches, dlq, messages, sending, templates, webhooks
 
 urlpatterns = [
     path("outbound-messages", messages.MessageList.as_view(), name="message-list"),
@@ -31,6 +31,8 @@ urlpatterns = [
         sending.ResumePhoneNumber.as_view(),
         name="number-resume",
     ),
+    path("templates", templates.TemplateList.as_view(), name="template-list"),
+    path("templates/sync", templates.SyncTemplates.as_view(), name="template-sync"),
     path("sending", sending.Sending.as_view(), name="sending"),
     path("sending/pause", sending.PauseSending.as_view(), name="sending-pause"),
     path("sending/resume", sending.ResumeSending.as_view(), name="sending-resume"),

@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 SEND = "messaging.send_due"
 RECEIPTS = "messaging.apply_receipts"
+TEMPLATES = "messaging.sync_templates"
 
 # After a failed hint nobody tries the broker for this long, seconds: the workers find the work
 # by themselves.

@@ -44,3 +44,8 @@ class Problem(Exception):  # noqa: N818 - the standard's own word
             "detail": self.detail,
             "errors": [asdict(error) for error in self.errors],
         }
+
+
+def invalid(field: str, code: str, detail: str) -> Problem:
+    """Return the problem of one wrong field (422)."""
+    return Problem(422, "invalid", "Invalid request", detail, [FieldProblem(field, code, detail)])

@@ -8,7 +8,7 @@ import pytest
 from django.conf import settings
 from rest_framework.test import APIClient
 
-from messaging import channels, inbox
+from messaging import channels, inbox, template_cache
 from orgs import keys
 from orgs.models import Organization
 from tests.factories.messaging import PhoneNumberFactory
@@ -30,6 +30,7 @@ def _nothing_remembered() -> None:
     """Each test has a database of its own, but the process goes on."""
     keys.forget_all()
     inbox.forget_secrets()
+    template_cache.forget_all()
 
 
 @pytest.fixture

@@ -106,7 +106,8 @@ class BusinessAccountAdmin(_Audited):
     """WhatsApp accounts and the token they send with."""
 
     form = BusinessAccountForm
-    list_display = ["waba_id", "name", "org", "app", "created_at"]
+    list_display = ["waba_id", "name", "org", "app", "templates_synced_at", "templates_error"]
+    readonly_fields = ["templates_synced_at", "templates_error"]
     list_filter = ["org"]
     list_select_related = ["org", "app"]
     search_fields = ["waba_id", "name"]

@@ -15,7 +15,7 @@ from messaging.api import bodies, rendering, schema
 from messaging.api.requests import actor_of, key_of, raw_json
 from messaging.intake import Answer
 from orgs.auth import CanSend
-from orgs.problems import Problem
+from orgs.problems import Problem, invalid
 
 
 class MessageBatch(APIView):
@@ -38,7 +38,7 @@ class MessageBatch(APIView):
         """Queue what may be sent."""
         if "Idempotency-Key" in request.headers:
             detail = "Give each message of a batch an idempotency_key of its own."
-            raise bodies.invalid("Idempotency-Key", "unexpected", detail)
+            raise invalid("Idempotency-Key", "unexpected", detail)
         parsed = bodies.parse_batch(raw_json(request, settings.OUTBOUND_API_MAX_BATCH_BODY_BYTES))
         wanted = [item for item in parsed if not isinstance(item, Problem)]
         answers = iter(intake.accept(key_of(request).org, wanted, actor_of(request)))
@@ -50,4 +50,4 @@ def _result(answer: Answer) -> dict[str, Any]:
     if isinstance(answer, Problem):
         return {"status": answer.status, "problem": answer.as_dict()}
     status = 200 if answer.replayed else 201
-    return {"status": status, "message": rendering.message(answer.message)}
+    return {"status": status, "message": rendering.accepted(answer)}

@@ -18,7 +18,7 @@ from messaging.intake import MessageRequest
 from messaging.models import OutboundMessage
 from messaging.providers.whatsapp import content
 from messaging.providers.whatsapp.content_rules import ContentError
-from orgs.problems import FieldProblem, Problem
+from orgs.problems import Problem, invalid
 
 LONGEST_KEY = 255
 LONGEST_METADATA_BYTES = 4096
@@ -54,7 +54,10 @@ class MessageBody(Struct, forbid_unknown_fields=True, kw_only=True, omit_default
     channel: Literal["WHATSAPP"] = "WHATSAPP"
     category: Annotated[
         Literal["marketing", "utility", "authentication", "service"] | None,
-        Meta(description="Needed for templates; decides which consent is asked."),
+        Meta(
+            description="Decides which consent is asked. For a template its own category counts, "
+            "unless this one is stricter (marketing); needed when the template is not known yet."
+        ),
     ] = None
     priority: Literal["high", "normal", "bulk"] = "normal"
     context: ReplyTo | None = None
@@ -156,13 +159,6 @@ def _parse_item(raw: msgspec.Raw) -> MessageRequest | Problem:
         return problem
 
 
-def invalid(field: str, code: str, detail: str, *, status: int = 422) -> Problem:
-    """Return the problem of one wrong field."""
-    return Problem(
-        status, "invalid", "Invalid request", detail, [FieldProblem(field, code, detail)]
-    )
-
-
 def _decode(raw: bytes, decoder: msgspec.json.Decoder[_AnyBody]) -> _AnyBody:
     try:
         return decoder.decode(raw)
@@ -232,14 +228,7 @@ def _content(body: MessageBody) -> Any:
 def _category(body: MessageBody) -> str:
     if body.type != content.TEMPLATE:
         return body.category or OutboundMessage.Category.SERVICE.value
-    if body.category is None:
-        raise invalid(
-            "category",
-            "required",
-            "Say the template's category (marketing, utility or authentication): "
-            "it decides which consent is asked.",
-        )
-    return body.category
+    return body.category or ""
 
 
 def _key(body: MessageBody, header_key: str | None) -> str | None:

@@ -19,6 +19,7 @@ from messaging.api import bodies, rendering, schema
 from messaging.api.pages import MessageFilter, NewestFirst
 from messaging.api.requests import actor_of, key_of, raw_json, reason_of
 from messaging.api.serializers import (
+    AcceptedSerializer,
     MessageDetailSerializer,
     MessageSerializer,
     ReasonSerializer,
@@ -66,7 +67,7 @@ class MessageList(generics.ListAPIView[OutboundMessage]):
             )
         ],
         responses=schema.with_problems(
-            {201: MessageSerializer, 200: MessageSerializer}, 400, 401, 403, 413, 415, 422, 503
+            {201: AcceptedSerializer, 200: AcceptedSerializer}, 400, 401, 403, 413, 415, 422, 503
         ),
     )
     def post(self, request: Request) -> HttpResponse:
@@ -75,7 +76,7 @@ class MessageList(generics.ListAPIView[OutboundMessage]):
         (answer,) = intake.accept(key_of(request).org, [wanted], actor_of(request))
         if isinstance(answer, Problem):
             raise answer
-        body = rendering.message(answer.message)
+        body = rendering.accepted(answer)
         if answer.replayed:
             return rendering.json_response(body, headers={"Idempotent-Replayed": "true"})
         return rendering.json_response(body, status=201)

@@ -15,10 +15,16 @@ from messaging.states import Status
 class NewestFirst(CursorPagination):
     """Pages of messages, newest first; ids sort by time."""
 
-    ordering = ("-created_at", "-id")
+    ordering: tuple[str, ...] = ("-created_at", "-id")
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 200
+
+
+class ByName(NewestFirst):
+    """Pages of templates."""
+
+    ordering = ("name", "language", "id")
 
 
 class MessageFilter(django_filters.FilterSet):

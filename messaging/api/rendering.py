@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from django.utils import timezone
 
 from messaging import waiting as waiting_for
+from messaging.intake import Accepted
 from messaging.models import OutboundMessage
 
 _PRIORITIES = {choice.value: choice.label for choice in OutboundMessage.Priority}
@@ -53,6 +54,12 @@ def message(row: OutboundMessage) -> dict[str, Any]:
         "read_at": row.read_at,
         "failed_at": row.failed_at,
     }
+
+
+def accepted(answer: Accepted) -> dict[str, Any]:
+    """Return the message with what the client should know of how it was taken."""
+    warnings = [{"code": item.code, "detail": item.detail} for item in answer.warnings]
+    return {**message(answer.message), "warnings": warnings}
 
 
 def json_response(

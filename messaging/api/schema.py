@@ -9,7 +9,7 @@ from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
 from messaging.api.bodies import LARGEST_BATCH, MessageBody, ReplyTo
-from messaging.api.serializers import MessageSerializer
+from messaging.api.serializers import AcceptedSerializer
 from messaging.providers.whatsapp import content
 
 
@@ -39,7 +39,7 @@ class BatchResultSerializer(serializers.Serializer[Any]):
         help_text="201 for a new message, 200 when its key was used before, otherwise as a "
         "single request would be answered."
     )
-    message = MessageSerializer(required=False)
+    message = AcceptedSerializer(required=False)
     problem = ProblemSerializer(required=False)
 
 

@@ -134,6 +134,22 @@ class MessageSerializer(serializers.ModelSerializer[OutboundMessage]):
         return message.to_recipient if message.to_is_bsuid else None
 
 
+class WarningSerializer(serializers.Serializer[Any]):
+    """What the client should know of a message that was taken all the same."""
+
+    code = serializers.CharField(help_text="templates_not_synced or template_paused.")
+    detail = serializers.CharField()
+
+
+class AcceptedSerializer(MessageSerializer):
+    """A message as the request that made it is answered."""
+
+    warnings = WarningSerializer(many=True)
+
+    class Meta(MessageSerializer.Meta):
+        fields = [*MessageSerializer.Meta.fields, "warnings"]
+
+
 class MessageDetailSerializer(MessageSerializer):
     """A message with its content, attempts and timeline."""
 

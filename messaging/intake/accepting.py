@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from django.db import OperationalError, connection, transaction
 
 from messaging import wake
-from messaging.intake import rows, statement
+from messaging.intake import rows, statement, templates
 from messaging.intake.refusals import key_conflict, refusal
 from messaging.intake.requests import Accepted, Answer, Finding, MessageRequest, Submission
 from messaging.models import OutboundMessage
@@ -36,11 +37,7 @@ def accept(org: Organization, requests: Sequence[MessageRequest], actor: str) ->
         key = request.idempotency_key
         if key is None or first_of.setdefault(key, place) == place:
             leaders[place] = request
-    if len(leaders) == 1 and connection.vendor == "postgresql":
-        answers = _accept_distinct(org, leaders, actor)
-    else:
-        with transaction.atomic():
-            answers = _accept_distinct(org, leaders, actor)
+    answers = _accept_leaders(org, leaders, actor)
     for place, request in enumerate(requests):
         if place not in answers and request.idempotency_key is not None:
             leader = first_of[request.idempotency_key]
@@ -48,6 +45,36 @@ def accept(org: Organization, requests: Sequence[MessageRequest], actor: str) ->
     if any(isinstance(answer, Accepted) and not answer.replayed for answer in answers.values()):
         wake.on_commit(wake.SEND)
     return [answers[place] for place in range(len(requests))]
+
+
+def _accept_leaders(
+    org: Organization, leaders: Mapping[int, MessageRequest], actor: str
+) -> dict[int, Answer]:
+    """Answer requests of which no two have the same key, those that fit their template."""
+    judged = dict(zip(leaders, templates.judge(org, list(leaders.values())), strict=True))
+    fitting = {place: item.request for place, item in judged.items() if item.problem is None}
+    answers = _misfits(org, {place: judged[place] for place in judged if place not in fitting})
+    if len(fitting) == 1 and connection.vendor == "postgresql":
+        answers |= _accept_distinct(org, fitting, actor)
+    elif fitting:
+        with transaction.atomic():
+            answers |= _accept_distinct(org, fitting, actor)
+    return {place: _with_warnings(answer, judged[place]) for place, answer in answers.items()}
+
+
+def _misfits(org: Organization, judged: Mapping[int, templates.Judged]) -> dict[int, Answer]:
+    """Answer what does not fit its template; a key used before still gives its message."""
+    keyed = {place: item.request for place, item in judged.items() if item.request.idempotency_key}
+    answers: dict[int, Answer] = {
+        place: item.problem for place, item in judged.items() if item.problem is not None
+    }
+    return answers | _replays(org, keyed)
+
+
+def _with_warnings(answer: Answer, judged: templates.Judged) -> Answer:
+    if judged.warnings and isinstance(answer, Accepted) and not answer.replayed:
+        return replace(answer, warnings=judged.warnings)
+    return answer
 
 
 def _accept_distinct(
@@ -119,4 +146,4 @@ def _repeated(request: MessageRequest, leader: MessageRequest, answer: Answer) -
     """Answer a request whose key stood earlier in the same batch."""
     if request.fingerprint != leader.fingerprint:
         return key_conflict()
-    return Accepted(answer.message, replayed=True) if isinstance(answer, Accepted) else answer
+    return replace(answer, replayed=True) if isinstance(answer, Accepted) else answer

@@ -27,7 +27,7 @@ class MessageRequest:
     recipient: Recipient = field(repr=False)
     kind: str
     content: Any = field(repr=False)  # the object, or for contacts the list, under the type's name
-    category: str
+    category: str  # "" for that of the template
     fingerprint: str  # of everything asked for, without the idempotency key
     sender: str = ""  # phone_number_id; "" for the organisation's only number
     priority: int = OutboundMessage.Priority.NORMAL
@@ -117,11 +117,20 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Warned:
+    """What the client should know of a message that was taken all the same."""
+
+    code: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """A message that is ours now, or the one an earlier identical request made."""
 
     message: OutboundMessage
     replayed: bool
+    warnings: tuple[Warned, ...] = ()
 
 
 Answer = Accepted | Problem

@@ -7,12 +7,14 @@ from messaging.models.messages import (
     OutboundAttempt,
     OutboundMessage,
 )
+from messaging.models.templates import MessageTemplate
 from messaging.models.webhooks import WebhookDelivery, WebhookEvent
 
 __all__ = [
     "BusinessAccount",
     "DeadLetter",
     "MessageEvent",
+    "MessageTemplate",
     "MetaApp",
     "OutboundAttempt",
     "OutboundMessage",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.utils import timezone
 
 from consent.models import Contact
 from orgs.encryption import EncryptedTextField
@@ -42,6 +43,18 @@ class BusinessAccount(models.Model):
     waba_id = models.CharField(max_length=32, unique=True, help_text="Meta's id of the account.")
     name = models.CharField(max_length=100, blank=True)
     access_token = EncryptedTextField(help_text="Token of a system user; sends for its numbers.")
+    templates_due_at = models.DateTimeField(
+        default=timezone.now, help_text="When Meta is next asked for the templates."
+    )
+    templates_asked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When Meta was last asked for them."
+    )
+    templates_synced_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the list of templates was last complete."
+    )
+    templates_error = models.CharField(
+        max_length=300, blank=True, help_text="Why Meta did not give the templates."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TenantQuerySet["BusinessAccount"].as_manager()

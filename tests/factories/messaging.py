@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from messaging.models import (
     BusinessAccount,
+    MessageTemplate,
     MetaApp,
     OutboundAttempt,
     OutboundMessage,
@@ -92,3 +93,23 @@ class AttemptFactory(factory.django.DjangoModelFactory):
     attempt_number = 1
     claim_id = factory.LazyFunction(uuid.uuid4)
     started_at = factory.LazyFunction(timezone.now)
+
+
+class TemplateFactory(factory.django.DjangoModelFactory):
+    """An approved template with two placeholders in its body."""
+
+    class Meta:
+        model = MessageTemplate
+
+    org = factory.SelfAttribute("account.org")
+    account = factory.SubFactory(BusinessAccountFactory)
+    template_id = factory.Sequence(lambda n: f"40000000000{n:04}")
+    name = "order_update"
+    language = "en_US"
+    status = MessageTemplate.Status.APPROVED
+    category = "UTILITY"
+    parameter_format = "POSITIONAL"
+    components = factory.LazyFunction(
+        lambda: [{"type": "BODY", "text": "Hi {{1}}, order {{2}} has been shipped."}]
+    )
+    updated_at = factory.LazyFunction(timezone.now)

@@ -220,6 +220,7 @@ class TestStatements:
         self, org, consent, size, django_assert_num_queries
     ):
         requests = [request(idempotency_key=f"k{n}") for n in range(size)]
+        accept(org, request())  # the template is remembered from here on
         with django_assert_num_queries(3):  # savepoint, statement, release
             answers = accept(org, *requests)
         assert {code(answer) for answer in answers} == {"accepted"}

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
 import requests
 
 TIMEOUT = (5.0, 15.0)  # connect, read; seconds
+LARGEST_ANSWER = 8 * 1024 * 1024  # bytes
+_CHUNK = 65_536
+# A page of templates, and how many pages are followed; Meta allows 6,000 templates an account.
+TEMPLATES_PER_PAGE = 250
+MOST_PAGES = 100
 _FIELDS = "display_phone_number,verified_name,quality_rating"
+_TEMPLATE_FIELDS = (
+    "id,name,language,status,category,correct_category,parameter_format,components,"
+    "quality_score,rejected_reason"
+)
 
 
 class ApiError(Exception):
@@ -36,7 +47,7 @@ def fetch_phone_number(
     base_url: str, version: str, phone_number_id: str, access_token: str
 ) -> PhoneNumberInfo:
     """Read the number with the token; raise ApiError when that is not possible."""
-    body = _get(base_url, version, phone_number_id, access_token, _FIELDS)
+    body = _get(base_url, version, phone_number_id, access_token, {"fields": _FIELDS})
     return PhoneNumberInfo(
         display_phone_number=str(body.get("display_phone_number", "")),
         verified_name=str(body.get("verified_name", "")),
@@ -49,13 +60,42 @@ def fetch_health(base_url: str, version: str, object_id: str, access_token: str)
 
     LIMITED counts as able to send: some messages still go.
     """
-    body = _get(base_url, version, object_id, access_token, "health_status")
+    body = _get(base_url, version, object_id, access_token, {"fields": "health_status"})
     status = body.get("health_status")
     if not isinstance(status, dict) or "can_send_message" not in status:
         message = "Meta's answer does not say whether messages may be sent."
         raise ApiError(message)
     can_send = status["can_send_message"] in {"AVAILABLE", "LIMITED"}
     return Health(can_send, "" if can_send else _reason(status.get("entities")))
+
+
+def fetch_templates(
+    base_url: str, version: str, waba_id: str, access_token: str
+) -> Iterator[dict[str, Any]]:
+    """Yield the account's templates as Meta lists them, page by page.
+
+    Raises ApiError when Meta refuses, or when the list does not end.
+    """
+    params = {"fields": _TEMPLATE_FIELDS, "limit": str(TEMPLATES_PER_PAGE)}
+    for _ in range(MOST_PAGES):
+        body = _get(base_url, version, f"{waba_id}/message_templates", access_token, params)
+        rows = body.get("data")
+        yield from (row for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
+        after = _next_page(body.get("paging"))
+        if not after:
+            return
+        params = {**params, "after": after}
+    message = f"The list of templates has more than {MOST_PAGES} pages."
+    raise ApiError(message)
+
+
+def _next_page(paging: Any) -> str:
+    """Return the cursor of the next page; empty when this was the last."""
+    if not isinstance(paging, dict) or not paging.get("next"):
+        return ""
+    cursors = paging.get("cursors")
+    after = cursors.get("after") if isinstance(cursors, dict) else None
+    return after if isinstance(after, str) else ""
 
 
 def _reason(entities: Any) -> str:
@@ -71,28 +111,42 @@ def _reason(entities: Any) -> str:
 
 
 def _get(
-    base_url: str, version: str, object_id: str, access_token: str, fields: str
+    base_url: str, version: str, path: str, access_token: str, params: dict[str, str]
 ) -> dict[str, Any]:
-    url = f"{base_url.rstrip('/')}/{version}/{object_id}"
+    url = f"{base_url.rstrip('/')}/{version}/{path}"
     try:
-        answer = requests.get(
+        with requests.get(
             url,
-            params={"fields": fields},
+            params=params,
             headers={"Authorization": f"Bearer {access_token}"},
             timeout=TIMEOUT,
             allow_redirects=False,
-        )
-        body = answer.json()
+            stream=True,
+        ) as answer:
+            status = answer.status_code
+            body = orjson.loads(_read(answer))
     except requests.RequestException as error:
         message = f"The Cloud API could not be asked ({type(error).__name__})."
         raise ApiError(message) from error
-    if not isinstance(body, dict) or answer.status_code != requests.codes.ok:
+    except orjson.JSONDecodeError:
+        body = None
+    if not isinstance(body, dict) or status != requests.codes.ok:
         error_body = body.get("error", {}) if isinstance(body, dict) else {}
         code = error_body.get("code") if isinstance(error_body, dict) else None
         message = (
-            f"error {code}: check the access token and the phone number id."
+            f"error {code}: check the access token and Meta's id."
             if code is not None
-            else f"HTTP status {answer.status_code} without an explanation."
+            else f"HTTP status {status} without an explanation."
         )
         raise ApiError(message)
     return body
+
+
+def _read(answer: requests.Response) -> bytes:
+    body = bytearray()
+    for chunk in answer.iter_content(_CHUNK):
+        body += chunk
+        if len(body) > LARGEST_ANSWER:
+            message = f"The answer is longer than {LARGEST_ANSWER} bytes."
+            raise ApiError(message)
+    return bytes(body)

@@ -1,0 +1,210 @@
+"""What Meta tells about templates: kept, audited, and followed by what is queued."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from messaging import holding, wake
+from messaging.models import BusinessAccount, MessageTemplate, OutboundMessage
+from messaging.models.templates import Sendable
+from messaging.states import Status
+from orgs import audit
+from ratelimit import holds
+from ratelimit.holds import HoldRequest
+from ratelimit.models import Hold
+
+ACTOR = "provider:meta"
+_BATCH = 500
+_MARKETING = "MARKETING"
+
+Key = tuple[str, str]  # name, language
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What Meta says of one template; None where it says nothing."""
+
+    name: str
+    language: str
+    template_id: str | None = None
+    status: str | None = None
+    category: str | None = None
+    next_category: str | None = None
+    parameter_format: str | None = None
+    components: list[Any] | None = None
+    quality: str | None = None
+    reason: str | None = None
+
+    @property
+    def key(self) -> Key:
+        """Return what the template is known by in its account."""
+        return self.name, self.language
+
+    def columns(self) -> dict[str, Any]:
+        """Return what it says, by column."""
+        said = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in said.items() if value is not None}
+
+
+_COLUMNS = [field.name for field in fields(Told)]
+
+
+def apply(
+    account: BusinessAccount, told: Sequence[Told], now: datetime, *, is_whole_list: bool = False
+) -> int:
+    """Keep what is told and let what is queued follow; return how many templates changed.
+
+    Of a whole list every template of the account that is not in it was deleted. Otherwise a
+    template we do not know is left to the next reading, which is asked for.
+    """
+    with transaction.atomic():
+        # Readings and webhooks of one account come one after the other.
+        BusinessAccount.objects.select_for_update().get(pk=account.pk)
+        known = {template_key(row): row for row in MessageTemplate.objects.filter(account=account)}
+        if is_whole_list:
+            told = [*told, *_gone(known, {item.key for item in told})]
+        fresh, changed = _merge(account, told, known, now, may_add=is_whole_list)
+        MessageTemplate.objects.bulk_create(fresh, batch_size=_BATCH)
+        MessageTemplate.objects.bulk_update(
+            [change.template for change in changed], [*_COLUMNS, "updated_at"], batch_size=_BATCH
+        )
+        audit.record([entry for change in changed for entry in _entries(change)])
+        _follow_status(account, fresh, changed, now)
+        _follow_category(account, [change.template for change in changed if change.is_dearer])
+        return len(fresh) + len(changed)
+
+
+def template_key(template: MessageTemplate) -> Key:
+    """Return what the template is known by in its account."""
+    return template.name, template.language
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    template: MessageTemplate
+    before: Mapping[str, Any]
+    was: Sendable
+
+    @property
+    def is_dearer(self) -> bool:
+        """Say whether it needs another consent now."""
+        return "category" in self.before and self.template.category == _MARKETING
+
+
+def _gone(known: Mapping[Key, MessageTemplate], listed: set[Key]) -> list[Told]:
+    deleted = MessageTemplate.Status.DELETED
+    return [
+        Told(*key, status=deleted)
+        for key, template in known.items()
+        if key not in listed and template.status != deleted
+    ]
+
+
+def _merge(
+    account: BusinessAccount,
+    told: Iterable[Told],
+    known: Mapping[Key, MessageTemplate],
+    now: datetime,
+    *,
+    may_add: bool,
+) -> tuple[list[MessageTemplate], list[_Change]]:
+    fresh: dict[Key, MessageTemplate] = {}
+    changed: list[_Change] = []
+    for item in told:
+        said = item.columns()
+        template = known.get(item.key)
+        if template is None:
+            if may_add:
+                fresh[item.key] = MessageTemplate(
+                    account=account, org_id=account.org_id, updated_at=now, **said
+                )
+            continue
+        before = {
+            name: getattr(template, name)
+            for name, value in said.items()
+            if getattr(template, name) != value
+        }
+        if not before:
+            continue
+        change = _Change(template, before, template.sendable)
+        for name in before:
+            setattr(template, name, said[name])
+        template.updated_at = now
+        changed.append(change)
+    return list(fresh.values()), changed
+
+
+def _entries(change: _Change) -> list[audit.Entry]:
+    """Return the audit rows of what matters to people: status, category and quality."""
+    template = change.template
+    return [
+        audit.Entry(
+            template.org_id,
+            ACTOR,
+            f"template.{name}",
+            f"template:{template.name}/{template.language}",
+            template.reason,
+            before={name: change.before[name]},
+            after={name: getattr(template, name)},
+        )
+        for name in ("status", "category", "next_category", "quality")
+        if name in change.before
+    ]
+
+
+def _follow_status(
+    account: BusinessAccount,
+    fresh: Sequence[MessageTemplate],
+    changed: Sequence[_Change],
+    now: datetime,
+) -> None:
+    """Place a hold where messages may be queued for a template that waits, and lift the others.
+
+    A template that was never approved has nothing queued, so needs none.
+    """
+    paused = [row for row in fresh if row.status == MessageTemplate.Status.PAUSED]
+    moved = [change for change in changed if "status" in change.before]
+    paused += [change.template for change in moved if change.template.sendable is Sendable.LATER]
+    holds.place([_hold(account, template) for template in paused], now)
+    free = [change.template for change in moved if change.template.sendable is not Sendable.LATER]
+    if free:
+        over = Hold.objects.filter(
+            scope=Hold.Scope.TEMPLATE,
+            cause=Hold.Cause.TEMPLATE,
+            key__in=[_scope(account, template)[1] for template in free],
+        )
+        holds.lift(over, actor=ACTOR, reason="Meta has decided about the template.")
+        wake.on_commit(wake.SEND)
+
+
+def _scope(account: BusinessAccount, template: MessageTemplate) -> holding.ScopeKey:
+    return holding.template_scope(account.waba_id, template.name, template.language)
+
+
+def _hold(account: BusinessAccount, template: MessageTemplate) -> HoldRequest:
+    scope, key = _scope(account, template)
+    return HoldRequest(
+        scope=scope,
+        key=key,
+        cause=Hold.Cause.TEMPLATE,
+        until=None,
+        code=template.status[:32],
+        detail=f"Meta has the template as {template.status}. {template.reason}".strip()[:500],
+        org_id=account.org_id,
+    )
+
+
+def _follow_category(account: BusinessAccount, templates: Sequence[MessageTemplate]) -> None:
+    """Have messages that wait ask for the consent that their template needs now."""
+    for template in templates:
+        OutboundMessage.objects.filter(
+            phone_number__account=account,
+            template_name=template.name,
+            template_language=template.language,
+            status=Status.QUEUED,
+        ).update(category=OutboundMessage.Category.MARKETING, purpose="marketing")

@@ -1,0 +1,170 @@
+"""Reading templates from Meta: pages, failures, and what follows for queued messages."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.utils import timezone
+
+from messaging import template_sync, templates
+from messaging.models import MessageTemplate
+from messaging.templates import Told
+from orgs.models import AuditEvent
+from ratelimit.models import Hold
+from tests.factories.messaging import MessageFactory, TemplateFactory
+from tests.messaging.providers.servers import read_request, serving
+
+pytestmark = [pytest.mark.django_db, pytest.mark.core]
+
+
+def row(name="order_update", **changes):
+    return {
+        "id": "594425479261596",
+        "name": name,
+        "language": "en_US",
+        "status": "APPROVED",
+        "category": "UTILITY",
+        "parameter_format": "POSITIONAL",
+        "components": [{"type": "BODY", "text": "Hi {{1}}"}],
+        "quality_score": {"score": "GREEN"},
+        **changes,
+    }
+
+
+@pytest.fixture
+def meta(settings):
+    """Meta's list, a page for each item; a number is an answer with that status."""
+    pages: list[object] = []
+    asked: list[str] = []
+
+    def answer(client):
+        line = read_request(client).split(b"\r\n", 1)[0].decode()
+        asked.append(line)
+        after = parse_qs(urlsplit(line.split()[1]).query).get("after", ["0"])[0]
+        page = pages[int(after)]
+        status, body = (page, {}) if isinstance(page, int) else (200, {"data": page})
+        if int(after) + 1 < len(pages) and status == 200:
+            body["paging"] = {"cursors": {"after": str(int(after) + 1)}, "next": "https://x"}
+        content = json.dumps(body).encode()
+        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(content)}\r\nConnection: close\r\n\r\n"
+        client.sendall(head.encode() + content)
+
+    with serving(answer) as url:
+        settings.WHATSAPP_CLOUD_API_BASE_URL = url
+        pages_and_calls = type("Meta", (), {"pages": pages, "asked": asked})
+        yield pages_and_calls
+
+
+@pytest.fixture
+def account(number):
+    return number.account
+
+
+def names(status="APPROVED"):
+    return sorted(MessageTemplate.objects.filter(status=status).values_list("name", flat=True))
+
+
+class TestReading:
+    def test_every_page_is_followed(self, meta, account):
+        meta.pages += [[row("a"), row("b")], [row("c")]]
+        assert template_sync.sync_due() == 1
+        assert names() == ["a", "b", "c"]
+        account.refresh_from_db()
+        assert account.templates_synced_at
+        assert not account.templates_error
+
+    def test_it_comes_again_after_its_time_and_not_before(self, meta, account):
+        meta.pages += [[row()]]
+        template_sync.sync_due()
+        assert template_sync.sync_due() == 0
+        account.refresh_from_db()
+        wait = account.templates_due_at - timezone.now()
+        assert timedelta(minutes=14) < wait <= timedelta(minutes=15)
+
+    def test_a_template_no_longer_listed_was_deleted(self, meta, account):
+        TemplateFactory(account=account, name="old")
+        meta.pages += [[row("new")]]
+        template_sync.sync_due()
+        assert (names(), names("DELETED")) == (["new"], ["old"])
+
+    def test_a_broken_list_changes_nothing_and_tells_why(self, meta, account):
+        TemplateFactory(account=account, name="old")
+        meta.pages += [[row("new")], 500]
+        template_sync.sync_due()
+        assert names() == ["old"]
+        account.refresh_from_db()
+        assert "HTTP status 500" in account.templates_error
+        assert account.templates_synced_at is None
+
+    def test_the_same_list_again_changes_nothing(self, meta, account):
+        meta.pages += [[row()]]
+        template_sync.sync_due()
+        before = MessageTemplate.objects.get().updated_at
+        template_sync.ask_for(type(account).objects.all(), gap=timedelta(0))
+        assert template_sync.sync_due() == 1
+        assert MessageTemplate.objects.get().updated_at == before
+        assert not AuditEvent.objects.filter(action__startswith="template.").exists()
+
+    def test_rubbish_among_the_rows_disturbs_no_other(self, meta, account):
+        meta.pages += [["x", {}, {"name": 1}, row(components="none", quality_score=3)]]
+        template_sync.sync_due()
+        assert names() == ["order_update"]
+
+    def test_asking_again_and_again_does_not_ask_meta_without_end(self, meta, account):
+        meta.pages += [[row()]]
+        template_sync.sync_due()
+        for _ in range(3):
+            template_sync.ask_for(type(account).objects.all())
+            assert template_sync.sync_due() == 0
+        assert len(meta.asked) == 1
+
+
+class TestWhatFollows:
+    @pytest.fixture
+    def template(self, account):
+        return TemplateFactory(account=account)
+
+    def tell(self, account, **said):
+        said = {"name": "order_update", "language": "en_US", **said}
+        templates.apply(account, [Told(**said)], timezone.now())
+
+    def test_a_pause_is_a_hold_with_its_cause_until_it_is_approved_again(self, account, template):
+        self.tell(account, status="PAUSED", reason="Low quality")
+        (hold,) = Hold.objects.all()
+        assert (hold.scope, hold.cause, hold.until) == ("template", "template", None)
+        assert hold.key == f"{account.waba_id}/order_update/en_US"
+        assert "Low quality" in hold.detail
+        self.tell(account, status="APPROVED")
+        assert not Hold.objects.exists()
+
+    def test_each_change_leaves_a_line_in_the_audit_trail(self, account, template):
+        self.tell(account, status="PAUSED", quality="RED")
+        lines = AuditEvent.objects.filter(actor="provider:meta").order_by("action")
+        assert [(line.action, line.after) for line in lines] == [
+            ("template.quality", {"quality": "RED"}),
+            ("template.status", {"status": "PAUSED"}),
+        ]
+
+    def test_a_template_that_became_marketing_asks_queued_messages_for_that_consent(
+        self, account, number, template
+    ):
+        mine = MessageFactory(phone_number=number)
+        other = MessageFactory(phone_number=number, template_name="another")
+        self.tell(account, category="MARKETING")
+        mine.refresh_from_db()
+        other.refresh_from_db()
+        assert (mine.category, mine.purpose) == ("marketing", "marketing")
+        assert other.purpose == "transactional"
+
+    def test_one_never_seen_is_left_to_the_next_reading(self, account):
+        self.tell(account, status="PAUSED")
+        assert not MessageTemplate.objects.exists()
+        assert not Hold.objects.exists()
+
+    def test_drafts_of_a_first_reading_make_no_holds(self, meta, account):
+        meta.pages += [[row("a", status="PENDING"), row("b", status="PAUSED")]]
+        template_sync.sync_due()
+        assert [hold.key.split("/")[1] for hold in Hold.objects.all()] == ["b"]
