@@ -34,7 +34,7 @@ def connect(org: Organization, wanted: Connection, *, actor: str, verify: bool) 
     """Create or update app, account and number; return the number.
 
     With ``verify`` the number is first read from Meta with the token, so that a wrong token
-    or id shows now and not at the first message. Raises api.ApiError when Meta refuses,
+    or id shows now and not at the first message, and its account's templates are read. Raises api.ApiError when Meta refuses,
     TakenError when account or number belong to another organisation.
     """
     info = None
@@ -59,8 +59,9 @@ def connect(org: Organization, wanted: Connection, *, actor: str, verify: bool) 
             number.verified_name = info.verified_name[:200]
             number.quality_rating = info.quality_rating[:16]
         number.save()
-        template_sync.ask_for(BusinessAccount.objects.filter(pk=number.account_id))
         _record(org, number, actor, created=created)
+    if verify:
+        template_sync.sync(number.account)
     return number
 
 
