@@ -40,6 +40,7 @@ UNFOLD: dict[str, Any] = {
                     ),
                     _entry("Templates", "article", "messaging_messagetemplate"),
                     _entry("Holds", "pause_circle", "ratelimit_hold"),
+                    _entry("Told by Meta", "campaign", "messaging_providernotice"),
                     _entry("Webhook deliveries", "webhook", "messaging_webhookdelivery"),
                 ],
             },

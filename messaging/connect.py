@@ -34,8 +34,9 @@ def connect(org: Organization, wanted: Connection, *, actor: str, verify: bool) 
     """Create or update app, account and number; return the number.
 
     With ``verify`` the number is first read from Meta with the token, so that a wrong token
-    or id shows now and not at the first message, and its account's templates are read. Raises api.ApiError when Meta refuses,
-    TakenError when account or number belong to another organisation.
+    or id shows now and not at the first message, and its account's templates are read. Raises
+    api.ApiError when Meta refuses, TakenError when account or number belong to another
+    organisation.
     """
     info = None
     if verify:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from messaging import statuses, windows
-from messaging.models import PhoneNumber, WebhookDelivery, WebhookEvent
-from messaging.providers.base import Event, Inbound, Receipt, Unhandled
+from messaging import notices, statuses, windows
+from messaging.models import BusinessAccount, PhoneNumber, WebhookDelivery, WebhookEvent
+from messaging.providers.base import Event, Inbound, Notice, Receipt, Unhandled
 
 Result = WebhookEvent.Result
 
@@ -26,10 +26,11 @@ class Item:
 
 def process(items: Sequence[Item], now: datetime) -> list[WebhookEvent]:
     """Apply the events; return a row for each that says what came of it."""
-    numbers = _numbers(items)
+    numbers, accounts = _numbers(items), _accounts(items)
     rows: list[WebhookEvent] = []
     receipts: list[tuple[WebhookEvent, Receipt, PhoneNumber]] = []
     inbound: list[tuple[WebhookEvent, Inbound, PhoneNumber]] = []
+    told: list[tuple[WebhookEvent, Notice, BusinessAccount]] = []
     for item in items:
         event = item.event
         number = numbers.get(event.phone_number_id)
@@ -38,13 +39,21 @@ def process(items: Sequence[Item], now: datetime) -> list[WebhookEvent]:
         if isinstance(event, Unhandled):
             row.result = Result.POISON if event.error else Result.KEPT
             row.error = event.error[:200]
-        elif number is None or not _belongs(item.delivery, number):
+        elif isinstance(event, Notice):
+            account = accounts.get(event.account_id)
+            if account is None or not _may_speak_for(item.delivery, account, account):
+                row.result = Result.FOREIGN
+            else:
+                row.org_id = account.org_id
+                told.append((row, event, account))
+        elif number is None or not _may_speak_for(item.delivery, number.account, number):
             row.org = None
             row.result = Result.FOREIGN
         elif isinstance(event, Inbound):
             inbound.append((row, event, number))
         else:
             receipts.append((row, event, number))
+    _take_notices(told, now)  # accounts are locked before messages
     _take_inbound(inbound)
     _take_receipts(receipts, now)
     return rows
@@ -65,11 +74,18 @@ def _numbers(items: Iterable[Item]) -> dict[str, PhoneNumber]:
     return {number.phone_number_id: number for number in found}
 
 
-def _belongs(delivery: WebhookDelivery, number: PhoneNumber) -> bool:
-    """Say whether the app that signed, and X-Org-Id if given, may speak for the number."""
-    if number.account.app_id != delivery.app_id:
-        return False
-    return delivery.only_org_id in {None, number.org_id}
+def _accounts(items: Iterable[Item]) -> dict[str, BusinessAccount]:
+    """Return the accounts that notices are about; there seldom are any."""
+    ids = {item.event.account_id for item in items if isinstance(item.event, Notice)}
+    found = BusinessAccount.objects.filter(waba_id__in=ids) if ids else []
+    return {account.waba_id: account for account in found}
+
+
+def _may_speak_for(
+    delivery: WebhookDelivery, account: BusinessAccount, owned: BusinessAccount | PhoneNumber
+) -> bool:
+    """Say whether the app that signed, and X-Org-Id if given, may speak for what is owned."""
+    return account.app_id == delivery.app_id and delivery.only_org_id in {None, owned.org_id}
 
 
 def _row(item: Item, number: PhoneNumber | None, now: datetime) -> WebhookEvent:
@@ -83,10 +99,21 @@ def _row(item: Item, number: PhoneNumber | None, now: datetime) -> WebhookEvent:
     if isinstance(event, Unhandled):
         row.topic = event.topic[:64]
         return row
+    if isinstance(event, Notice):
+        row.topic, row.occurred_at = event.topic[:64], event.at
+        return row
     row.topic = (event.status if isinstance(event, Receipt) else f"message {event.kind}")[:64]
     row.provider_message_id = event.provider_message_id[:255]
     row.occurred_at = event.at
     return row
+
+
+def _take_notices(
+    received: Sequence[tuple[WebhookEvent, Notice, BusinessAccount]], now: datetime
+) -> None:
+    new = notices.apply([(notice, account) for _row, notice, account in received], now)
+    for (row, _notice, _account), is_new in zip(received, new, strict=True):
+        row.result = Result.APPLIED if is_new else Result.UNCHANGED
 
 
 def _take_receipts(

@@ -14,8 +14,8 @@ from django.db.models.functions import Coalesce, Greatest, Least
 
 from messaging import templates, wake
 from messaging.models import BusinessAccount
+from messaging.providers.base import TemplateNews
 from messaging.providers.whatsapp import api
-from messaging.templates import Told
 from orgs import database
 from orgs.encryption import DecryptionError
 
@@ -87,7 +87,7 @@ def _take() -> BusinessAccount | None:
     return account
 
 
-def _told(rows: Iterable[Mapping[str, Any]]) -> Iterable[Told]:
+def _told(rows: Iterable[Mapping[str, Any]]) -> Iterable[TemplateNews]:
     seen: set[templates.Key] = set()
     for row in rows:
         told = _one(row)
@@ -97,12 +97,12 @@ def _told(rows: Iterable[Mapping[str, Any]]) -> Iterable[Told]:
             yield told
 
 
-def _one(row: Mapping[str, Any]) -> Told:
+def _one(row: Mapping[str, Any]) -> TemplateNews:
     quality, components = row.get("quality_score"), row.get("components")
     category = _text(row, "category", 32)
     coming = _text(row, "correct_category", 32)
     reason = _text(row, "rejected_reason", 300)
-    return Told(
+    return TemplateNews(
         name=_text(row, "name", 512),
         language=_text(row, "language", 16),
         template_id=_text(row, "id", 32),

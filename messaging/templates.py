@@ -12,6 +12,7 @@ from django.db import transaction
 from messaging import holding, wake
 from messaging.models import BusinessAccount, MessageTemplate, OutboundMessage
 from messaging.models.templates import Sendable
+from messaging.providers.base import TemplateNews
 from messaging.states import Status
 from orgs import audit
 from ratelimit import holds
@@ -25,37 +26,15 @@ _MARKETING = "MARKETING"
 Key = tuple[str, str]  # name, language
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What Meta says of one template; None where it says nothing."""
-
-    name: str
-    language: str
-    template_id: str | None = None
-    status: str | None = None
-    category: str | None = None
-    next_category: str | None = None
-    parameter_format: str | None = None
-    components: list[Any] | None = None
-    quality: str | None = None
-    reason: str | None = None
-
-    @property
-    def key(self) -> Key:
-        """Return what the template is known by in its account."""
-        return self.name, self.language
-
-    def columns(self) -> dict[str, Any]:
-        """Return what it says, by column."""
-        said = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in said.items() if value is not None}
-
-
-_COLUMNS = [field.name for field in fields(Told)]
+_COLUMNS = [field.name for field in fields(TemplateNews)]
 
 
 def apply(
-    account: BusinessAccount, told: Sequence[Told], now: datetime, *, is_whole_list: bool = False
+    account: BusinessAccount,
+    told: Sequence[TemplateNews],
+    now: datetime,
+    *,
+    is_whole_list: bool = False,
 ) -> int:
     """Keep what is told and let what is queued follow; return how many templates changed.
 
@@ -74,8 +53,9 @@ def apply(
             [change.template for change in changed], [*_COLUMNS, "updated_at"], batch_size=_BATCH
         )
         audit.record([entry for change in changed for entry in _entries(change)])
-        _follow_status(account, fresh, changed, now)
+        # Messages are locked before holds, as everywhere.
         _follow_category(account, [change.template for change in changed if change.is_dearer])
+        _follow_status(account, fresh, changed, now)
         return len(fresh) + len(changed)
 
 
@@ -96,10 +76,10 @@ class _Change:
         return "category" in self.before and self.template.category == _MARKETING
 
 
-def _gone(known: Mapping[Key, MessageTemplate], listed: set[Key]) -> list[Told]:
+def _gone(known: Mapping[Key, MessageTemplate], listed: set[Key]) -> list[TemplateNews]:
     deleted = MessageTemplate.Status.DELETED
     return [
-        Told(*key, status=deleted)
+        TemplateNews(*key, status=deleted)
         for key, template in known.items()
         if key not in listed and template.status != deleted
     ]
@@ -107,7 +87,7 @@ def _gone(known: Mapping[Key, MessageTemplate], listed: set[Key]) -> list[Told]:
 
 def _merge(
     account: BusinessAccount,
-    told: Iterable[Told],
+    told: Iterable[TemplateNews],
     known: Mapping[Key, MessageTemplate],
     now: datetime,
     *,

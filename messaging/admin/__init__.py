@@ -1,5 +1,5 @@
 """The console's pages for messages, numbers and webhooks."""
 
-from messaging.admin import accounts, messages, pausing, schedules, templates, webhooks
+from messaging.admin import accounts, messages, notices, pausing, schedules, templates, webhooks
 
-__all__ = ["accounts", "messages", "pausing", "schedules", "templates", "webhooks"]
+__all__ = ["accounts", "messages", "notices", "pausing", "schedules", "templates", "webhooks"]

@@ -7,6 +7,7 @@ from messaging.models.messages import (
     OutboundAttempt,
     OutboundMessage,
 )
+from messaging.models.notices import ProviderNotice
 from messaging.models.templates import MessageTemplate
 from messaging.models.webhooks import WebhookDelivery, WebhookEvent
 
@@ -19,6 +20,7 @@ __all__ = [
     "OutboundAttempt",
     "OutboundMessage",
     "PhoneNumber",
+    "ProviderNotice",
     "ServiceWindow",
     "WebhookDelivery",
     "WebhookEvent",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -133,6 +133,73 @@ class Inbound:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplateNews:
+    """What the provider says of one template; None where it says nothing."""
+
+    name: str
+    language: str  # as the API writes it: en_US
+    template_id: str | None = None
+    status: str | None = None
+    category: str | None = None
+    next_category: str | None = None
+    parameter_format: str | None = None
+    components: list[Any] | None = None
+    quality: str | None = None
+    reason: str | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Return what the template is known by in its account."""
+        return self.name, self.language
+
+    def columns(self) -> dict[str, Any]:
+        """Return what is said, by name."""
+        said = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: value for name, value in said.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class NumberNews:
+    """What the provider says of one phone number; None where it says nothing."""
+
+    display_phone_number: str
+    quality_rating: str | None = None
+    verified_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AccountNews:
+    """What the provider says of the account as a whole."""
+
+    stop: str = ""  # why it stands still: credentials, policy
+    until: datetime | None = None  # when the stop ends by itself, if that is known
+    may_go_on: bool = False  # a stop may be over: worth asking
+    tier: int | None = None  # people it may reach in 24 hours; 0 for no limit
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something the provider tells of an account of ours, its numbers or templates."""
+
+    topic: str  # the webhook field
+    event: str  # the provider's word for what happened
+    at: datetime
+    account_id: str
+    digest: str  # the same for the same notice told again
+    detail: str = ""  # for people; holds nothing personal
+    news: TemplateNews | NumberNews | AccountNews | None = None
+    phone_number_id: str = ""
+    raw: Any = field(default=None, repr=False)
+
+    @property
+    def subject(self) -> str:
+        """Return what it is about: a template, a number, or "" for the account."""
+        if isinstance(self.news, TemplateNews):
+            return "/".join(self.news.key)
+        return self.news.display_phone_number if isinstance(self.news, NumberNews) else ""
+
+
+@dataclass(frozen=True, slots=True)
 class Unhandled:
     """An event we keep but do not act on, or one we could not read (error set)."""
 
@@ -143,7 +210,7 @@ class Unhandled:
     raw: Any = field(default=None, repr=False)
 
 
-Event = Receipt | Inbound | Unhandled
+Event = Receipt | Inbound | Notice | Unhandled
 
 
 class Provider(Protocol):

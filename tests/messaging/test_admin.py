@@ -59,6 +59,8 @@ PAGES = [
     "messaging_phonenumber",
     "messaging_businessaccount",
     "messaging_metaapp",
+    "messaging_messagetemplate",
+    "messaging_providernotice",
     "ratelimit_hold",
     "consent_contact",
     "consent_consent",

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from messaging import template_sync, templates
 from messaging.models import MessageTemplate
-from messaging.templates import Told
+from messaging.providers.base import TemplateNews
 from orgs.models import AuditEvent
 from ratelimit.models import Hold
 from tests.factories.messaging import MessageFactory, TemplateFactory
@@ -129,7 +129,7 @@ class TestWhatFollows:
 
     def tell(self, account, **said):
         said = {"name": "order_update", "language": "en_US", **said}
-        templates.apply(account, [Told(**said)], timezone.now())
+        templates.apply(account, [TemplateNews(**said)], timezone.now())
 
     def test_a_pause_is_a_hold_with_its_cause_until_it_is_approved_again(self, account, template):
         self.tell(account, status="PAUSED", reason="Low quality")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import orjson
 
 from messaging.providers.base import Event, Inbound, Receipt, Unhandled
+from messaging.providers.whatsapp import notices
 from messaging.providers.whatsapp.errors import ErrorTable
 from messaging.providers.whatsapp.redaction import redact
+from messaging.providers.whatsapp.values import moment, text
 
 _SCHEME = "sha256="
 _LONGEST_CHALLENGE = 1000
@@ -21,8 +22,6 @@ _LONGEST_ID = 255
 _LONGEST_TEXT = 500
 # Meta batches up to 1,000 updates; a body of 3 MB could hold more by mistake.
 MOST_EVENTS = 5000
-# Unix milliseconds have 13 digits since 2001, seconds will have 10 until 2286.
-_MILLISECONDS_FROM = 10**12
 
 
 class WebhookError(Exception):
@@ -89,19 +88,23 @@ def _events(entries: list[Any], table: ErrorTable) -> Iterator[Event]:
         if not isinstance(changes, list):
             yield Unhandled("entry", "", "", error="An entry without changes.", raw=entry)
             continue
-        account_id = _text(entry.get("id"))
+        account_id = text(entry.get("id"))
         for change in changes:
-            yield from _change(change, account_id, table)
+            yield from _change(change, account_id, entry.get("time"), table)
 
 
-def _change(change: Any, account_id: str, table: ErrorTable) -> Iterator[Event]:
+def _change(change: Any, account_id: str, time: object, table: ErrorTable) -> Iterator[Event]:
     value = change.get("value") if isinstance(change, dict) else None
     if not isinstance(value, dict):
         yield Unhandled("change", "", account_id, error="A change without a value.", raw=change)
         return
-    topic = _text(change.get("field"))[:64]
+    topic = text(change.get("field"))[:64]
     metadata = value.get("metadata")
-    number = _text(metadata.get("phone_number_id")) if isinstance(metadata, dict) else ""
+    number = text(metadata.get("phone_number_id")) if isinstance(metadata, dict) else ""
+    if topic in notices.TOPICS:
+        read = partial(notices.read, topic, value, account_id, time)
+        yield _guarded(read, topic, number, account_id, value)
+        return
     if topic != "messages":
         yield Unhandled(topic, number, account_id, raw=value)
         return
@@ -137,21 +140,21 @@ def _guarded(
 
 def _receipt(item: dict[str, Any], number: str, account_id: str, table: ErrorTable) -> Receipt:
     error = next((e for e in _list(item, "errors") if isinstance(e, dict)), {})
-    code = _text(error.get("code"))
+    code = text(error.get("code"))
     details = error.get("error_data")
-    details = _text(details.get("details")) if isinstance(details, dict) else ""
-    text = _text(error.get("message") or error.get("title"))
-    if details and details != text:
-        text = f"{text} ({details})" if text else details
+    details = text(details.get("details")) if isinstance(details, dict) else ""
+    message = text(error.get("message") or error.get("title"))
+    if details and details != message:
+        message = f"{message} ({details})" if message else details
     return Receipt(
         provider_message_id=_id(item["id"]),
-        status=_text(item["status"])[:32],
-        at=_time(item["timestamp"]),
+        status=text(item["status"])[:32],
+        at=moment(item["timestamp"]),
         phone_number_id=number,
         account_id=account_id,
-        callback_data=_text(item.get("biz_opaque_callback_data")),
+        callback_data=text(item.get("biz_opaque_callback_data")),
         error_code=code[:32],
-        error_message=redact(text, _LONGEST_TEXT),
+        error_message=redact(message, _LONGEST_TEXT),
         rule=table.resolve(code, details=details) if code else None,
         raw=item,
     )
@@ -160,16 +163,16 @@ def _receipt(item: dict[str, Any], number: str, account_id: str, table: ErrorTab
 def _inbound(
     item: dict[str, Any], number: str, account_id: str, people: Mapping[str, str]
 ) -> Inbound:
-    digits = _text(item.get("from")).lstrip("+")
-    bsuid = _text(item.get("from_user_id")) or people.get(digits, "")
+    digits = text(item.get("from")).lstrip("+")
+    bsuid = text(item.get("from_user_id")) or people.get(digits, "")
     return Inbound(
         provider_message_id=_id(item["id"]),
-        at=_time(item["timestamp"]),
+        at=moment(item["timestamp"]),
         phone_number_id=number,
         account_id=account_id,
         phone=f"+{digits}" if digits.isascii() and digits.isdigit() and len(digits) < 16 else "",
         bsuid=bsuid[:140],
-        kind=_text(item.get("type"))[:32] or "unknown",
+        kind=text(item.get("type"))[:32] or "unknown",
         raw=item,
     )
 
@@ -177,7 +180,7 @@ def _inbound(
 def _people(value: dict[str, Any]) -> dict[str, str]:
     """Return the BSUID of each wa_id that value.contacts names."""
     return {
-        _text(person.get("wa_id")): _text(person.get("user_id"))
+        text(person.get("wa_id")): text(person.get("user_id"))
         for person in _list(value, "contacts")
         if isinstance(person, dict) and person.get("wa_id")
     }
@@ -188,26 +191,9 @@ def _list(value: Mapping[str, Any], name: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def _text(value: object) -> str:
-    """Return text or a whole number as text, without the NUL PostgreSQL refuses."""
-    if isinstance(value, str):
-        return value.replace("\x00", "")
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return ""
-
-
 def _id(value: object) -> str:
-    text = _text(value)
-    if not 0 < len(text) <= _LONGEST_ID:
+    found = text(value)
+    if not 0 < len(found) <= _LONGEST_ID:
         message = "An id must have 1 to 255 characters."
         raise ValueError(message)
-    return text
-
-
-def _time(value: object) -> datetime:
-    """Return the event time: Unix seconds as text or number, by some senders milliseconds."""
-    number = int(_text(value))
-    if number >= _MILLISECONDS_FROM:
-        number //= 1000
-    return datetime.fromtimestamp(number, UTC)
+    return found

@@ -1,0 +1,30 @@
+"""The timeline of what Meta told of accounts, numbers and templates."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from unfold.admin import ModelAdmin
+
+from messaging.admin.access import ReadOnly
+from messaging.models import ProviderNotice
+
+
+@admin.register(ProviderNotice)
+class ProviderNoticeAdmin(ReadOnly, ModelAdmin[ProviderNotice]):
+    """Newest first; what each led to stands in the audit trail and among the holds."""
+
+    list_display = ["occurred_at", "topic", "event", "subject", "detail", "account", "org"]
+    list_filter = ["topic", "org", "account"]
+    list_select_related = ["account", "org"]
+    date_hierarchy = "occurred_at"
+    ordering = ["-occurred_at", "-pk"]
+    fields = [
+        "occurred_at",
+        "recorded_at",
+        "topic",
+        "event",
+        "subject",
+        "detail",
+        "account",
+        "org",
+    ]

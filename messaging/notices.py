@@ -1,0 +1,122 @@
+"""Letting our picture of accounts, numbers and templates follow what the provider tells."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from messaging import stops, template_sync, templates, wake
+from messaging.models import BusinessAccount, PhoneNumber, ProviderNotice
+from messaging.providers.base import AccountNews, Notice, NumberNews, TemplateNews
+from orgs import audit
+from ratelimit import holds
+from ratelimit.holds import HoldRequest
+from ratelimit.models import Hold
+
+ACTOR = templates.ACTOR
+
+
+def apply(received: Sequence[tuple[Notice, BusinessAccount]], now: datetime) -> list[bool]:
+    """Note each in the account's timeline and do what it implies; say which were new.
+
+    In a transaction, before messages are locked. One told before changes nothing, so repeated
+    deliveries and replays do no harm.
+    """
+    if not received:
+        return []
+    # Notices of one account come one after the other, and so do its readings of templates.
+    pks = {account.pk for _notice, account in received}
+    locked = BusinessAccount.objects.select_for_update().filter(pk__in=pks).order_by("pk")
+    accounts = {account.pk: account for account in locked}
+    told_before = set(
+        ProviderNotice.objects.filter(
+            digest__in=[notice.digest for notice, _account in received]
+        ).values_list("digest", flat=True)
+    )
+    fresh: dict[str, tuple[Notice, BusinessAccount]] = {}
+    is_new = []
+    for notice, account in received:
+        is_new.append(notice.digest not in told_before and notice.digest not in fresh)
+        if is_new[-1]:
+            fresh[notice.digest] = notice, accounts[account.pk]
+    ProviderNotice.objects.bulk_create(_row(*item, now) for item in fresh.values())
+    for notice, account in sorted(fresh.values(), key=lambda item: item[0].at):
+        _follow(notice, account, now)
+    return is_new
+
+
+def _row(notice: Notice, account: BusinessAccount, now: datetime) -> ProviderNotice:
+    return ProviderNotice(
+        org_id=account.org_id,
+        account=account,
+        topic=notice.topic,
+        event=notice.event,
+        subject=notice.subject,
+        detail=notice.detail,
+        occurred_at=notice.at,
+        recorded_at=now,
+        digest=notice.digest,
+    )
+
+
+def _follow(notice: Notice, account: BusinessAccount, now: datetime) -> None:
+    news = notice.news
+    if isinstance(news, TemplateNews):
+        # What was read since is younger; and what is told may be a part only.
+        if account.templates_synced_at is None or notice.at > account.templates_synced_at:
+            templates.apply(account, [news], now)
+        template_sync.ask_for(BusinessAccount.objects.filter(pk=account.pk))
+    elif isinstance(news, NumberNews):
+        _follow_number(news, account, notice)
+    elif isinstance(news, AccountNews):
+        _follow_account(news, account, notice, now)
+
+
+def _follow_number(news: NumberNews, account: BusinessAccount, notice: Notice) -> None:
+    said = {"quality_rating": news.quality_rating, "verified_name": news.verified_name}
+    digits = _digits(news.display_phone_number)
+    for number in PhoneNumber.objects.filter(account=account):
+        if digits and _digits(number.display_phone_number) == digits:
+            target = f"number:{number.phone_number_id}"
+            _update(number, said, target, notice)
+
+
+def _follow_account(
+    news: AccountNews, account: BusinessAccount, notice: Notice, now: datetime
+) -> None:
+    if news.stop:
+        # Asked at once whether it is so: the health of the account decides.
+        stop = HoldRequest(
+            scope=Hold.Scope.ACCOUNT,
+            key=account.waba_id,
+            cause=news.stop,
+            until=news.until,
+            code=notice.event[:32],
+            detail=f"Meta: {notice.event}. {notice.detail}".strip()[:500],
+            org_id=account.org_id,
+            probe_at=now,
+        )
+        holds.place([stop], now)
+    if news.may_go_on:
+        stops.look_soon(account)
+        wake.on_commit(wake.SEND)
+
+
+def _update(row: PhoneNumber, said: Mapping[str, object], target: str, notice: Notice) -> None:
+    """Set what is said and differs, with a line in the audit trail."""
+    changed = {
+        name: value
+        for name, value in said.items()
+        if value is not None and getattr(row, name) != value
+    }
+    if not changed:
+        return
+    before = {name: getattr(row, name) for name in changed}
+    type(row).objects.filter(pk=row.pk).update(**changed)
+    audit.record(
+        [audit.Entry(row.org_id, ACTOR, notice.topic, target, notice.detail, before, changed)]
+    )
+
+
+def _digits(number: str) -> str:
+    return "".join(filter(str.isdigit, number))
