@@ -194,4 +194,5 @@ def _facts(row: transitions.Row, attempt: Attempt, receipt: Receipt) -> Change:
         sent_at=at if receipt.status == "sent" else None,
         delivered_at=at if receipt.status == "delivered" else None,
         read_at=at if receipt.status in {"read", "played"} else None,
+        pricing=receipt.pricing,
     )

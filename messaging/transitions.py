@@ -33,6 +33,7 @@ _WRITTEN = (
     "delivered_at",
     "read_at",
     "failed_at",
+    "pricing",
     "updated_at",
 )
 
@@ -61,6 +62,7 @@ class Row:
     delivered_at: datetime | None
     read_at: datetime | None
     failed_at: datetime | None
+    pricing: str
     updated_at: datetime | None = None  # written, never asked
 
 
@@ -93,6 +95,7 @@ class Change:
     sent_at: datetime | None = None
     delivered_at: datetime | None = None
     read_at: datetime | None = None
+    pricing: str = ""
     # For the timeline.
     note: bool = False  # worth a line even if it changes nothing
     attempt_number: int | None = None
@@ -217,6 +220,8 @@ def _keep_facts(row: Row, change: Change) -> bool:
     row.max_attempts = max(row.max_attempts, row.attempt_count)
     if change.provider_message_id:
         row.provider_message_id = change.provider_message_id
+    # Should Meta ever tell two, the same one stays in any order.
+    row.pricing = max(row.pricing, change.pricing)
     row.accepted_at = _earlier(row.accepted_at, change.accepted_at)
     # Whoever has it was sent it: a later stage proves the earlier ones.
     row.read_at = _earlier(row.read_at, change.read_at)
@@ -238,6 +243,7 @@ def _fact_values(row: Row) -> tuple[object, ...]:
         row.sent_at,
         row.delivered_at,
         row.read_at,
+        row.pricing,
     )
 
 

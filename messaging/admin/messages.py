@@ -159,6 +159,7 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
                     "attempt_count",
                     "max_attempts",
                     "provider_message_id",
+                    "pricing",
                     "idempotency_key",
                     "claim_id",
                     "lease_expires_at",

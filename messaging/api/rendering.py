@@ -53,6 +53,7 @@ def message(row: OutboundMessage) -> dict[str, Any]:
         "delivered_at": row.delivered_at,
         "read_at": row.read_at,
         "failed_at": row.failed_at,
+        "pricing": row.pricing or None,
     }
 
 

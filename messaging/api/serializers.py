@@ -60,6 +60,10 @@ class MessageSerializer(serializers.ModelSerializer[OutboundMessage]):
     type = serializers.CharField(source="kind")
     template = serializers.CharField(source="template_name")
     priority = serializers.CharField(source="get_priority_display")
+    pricing = serializers.SerializerMethodField(
+        help_text="How Meta charges it: model/type/category, such as PMP/regular/marketing; null "
+        "until a status tells."
+    )
     hold_reason = serializers.SerializerMethodField(
         help_text="Why a queued message is not going yet; null when it goes."
     )
@@ -99,12 +103,17 @@ class MessageSerializer(serializers.ModelSerializer[OutboundMessage]):
             "delivered_at",
             "read_at",
             "failed_at",
+            "pricing",
         ]
 
     def get_fields(self) -> dict[str, Any]:
         """Give ``from``, which Python cannot name, its name."""
         fields = super().get_fields()
         return {("from" if name == "from_" else name): field for name, field in fields.items()}
+
+    def get_pricing(self, message: OutboundMessage) -> str | None:
+        """Return how Meta charges it, if it has said so."""
+        return message.pricing or None
 
     def get_hold_reason(self, message: OutboundMessage) -> str | None:
         """Return the cause of the hold, or why it is due later."""

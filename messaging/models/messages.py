@@ -121,6 +121,13 @@ class OutboundMessage(models.Model):
     sent_at = models.DateTimeField(null=True, blank=True)
     delivered_at = models.DateTimeField(null=True, blank=True)
     read_at = models.DateTimeField(null=True, blank=True)
+    pricing = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="How Meta charges it: model/type/category, such as PMP/regular/marketing.",
+    )
     failed_at = models.DateTimeField(null=True, blank=True)
 
     objects = MessageQuerySet.as_manager()

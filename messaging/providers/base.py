@@ -112,6 +112,7 @@ class Receipt:
     phone_number_id: str
     account_id: str
     callback_data: str = ""
+    pricing: str = ""  # model/type/category, such as PMP/regular/marketing
     error_code: str = ""
     error_message: str = ""
     rule: ErrorRule | None = None

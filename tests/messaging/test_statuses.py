@@ -72,6 +72,15 @@ def test_read_alone_implies_delivered():
     assert message.delivered_at == message.read_at == AT + timedelta(seconds=3)
 
 
+@pytest.mark.parametrize("words", [("sent", "delivered"), ("delivered", "sent")])
+def test_the_price_is_kept_whichever_status_tells_it(words):
+    message = sent_message()
+    for word in words:
+        price = "PMP/regular/marketing" if word == "sent" else ""
+        apply(message, receipt(message, word, pricing=price))
+    assert message.pricing == "PMP/regular/marketing"
+
+
 def test_a_repeated_status_changes_nothing():
     message = sent_message()
     assert apply(message, receipt(message, "delivered")) == [Result.APPLIED]

@@ -22,6 +22,8 @@ _LONGEST_ID = 255
 _LONGEST_TEXT = 500
 # Meta batches up to 1,000 updates; a body of 3 MB could hold more by mistake.
 MOST_EVENTS = 5000
+# The parts of a price, in this order.
+PRICING = ("pricing_model", "type", "category")
 
 
 class WebhookError(Exception):
@@ -153,11 +155,18 @@ def _receipt(item: dict[str, Any], number: str, account_id: str, table: ErrorTab
         phone_number_id=number,
         account_id=account_id,
         callback_data=text(item.get("biz_opaque_callback_data")),
+        pricing=_pricing(item.get("pricing")),
         error_code=code[:32],
         error_message=redact(message, _LONGEST_TEXT),
         rule=table.resolve(code, details=details) if code else None,
         raw=item,
     )
+
+
+def _pricing(told: object) -> str:
+    if not isinstance(told, dict):
+        return ""
+    return "/".join(text(told.get(name))[:32] for name in PRICING)
 
 
 def _inbound(

@@ -142,6 +142,11 @@ class TestParse:
         assert event.phone == ""
         assert event.bsuid
 
+    def test_a_status_tells_the_price(self):
+        (event,) = sample("status_sent_v24_no_conversation")
+        assert event.pricing.count("/") == 2
+        assert event.pricing.startswith("PMP/")
+
     def test_other_fields_are_kept_unread(self):
         (event,) = sample("unknown_field")
         assert isinstance(event, Unhandled)
