@@ -1,4 +1,4 @@
-"""Two views for comparison: one that does nothing, and messages accepted in the usual way."""
+"""Views for comparison: two that do nothing, and messages accepted in the usual way."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 from django.utils import timezone
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import serializers
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
@@ -38,6 +40,11 @@ class Nothing(APIView):
     def post(self, _request: Request) -> Response:
         """Answer."""
         return Response({"ok": True}, status=201)
+
+
+def ok(request: HttpRequest) -> HttpResponse:
+    """Take the body and answer 200: the floor of a webhook."""
+    return HttpResponse(status=200 if request.body else 400)
 
 
 class KeyOfEveryRequest(BaseAuthentication):
@@ -137,6 +144,7 @@ def _columns(asked: Any, number: Any, contact: Any, now: Any) -> dict[str, Any]:
 
 urlpatterns = [
     path("bench/nothing", Nothing.as_view()),
+    path("bench/ok", csrf_exempt(ok)),
     path("bench/usual", Usual.as_view()),
     path("", include("config.urls")),
 ]
