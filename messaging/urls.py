@@ -6,7 +6,14 @@ from django.urls import path
 
 from messaging.api import batches, dlq, messages, sending, templates, webhooks
 
+# Webhooks are the busiest, then new messages.
 urlpatterns = [
+    path("webhooks/whatsapp/inbound", webhooks.WhatsAppWebhook.as_view(), name="whatsapp-webhook"),
+    path(
+        "webhooks/whatsapp/inbound/<str:app_id>",
+        webhooks.WhatsAppWebhook.as_view(),
+        name="whatsapp-webhook-app",
+    ),
     path("outbound-messages", messages.MessageList.as_view(), name="message-list"),
     path("outbound-messages/batch", batches.MessageBatch.as_view(), name="message-batch"),
     path("outbound-messages/dlq", dlq.DeadLetterList.as_view(), name="dlq-list"),
@@ -36,10 +43,4 @@ urlpatterns = [
     path("sending", sending.Sending.as_view(), name="sending"),
     path("sending/pause", sending.PauseSending.as_view(), name="sending-pause"),
     path("sending/resume", sending.ResumeSending.as_view(), name="sending-resume"),
-    path("webhooks/whatsapp/inbound", webhooks.WhatsAppWebhook.as_view(), name="whatsapp-webhook"),
-    path(
-        "webhooks/whatsapp/inbound/<str:app_id>",
-        webhooks.WhatsAppWebhook.as_view(),
-        name="whatsapp-webhook-app",
-    ),
 ]

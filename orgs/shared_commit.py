@@ -18,10 +18,6 @@ Answer = TypeVar("Answer")
 
 # A thread is not kept longer than this for the others' writing, seconds.
 PATIENCE_SECONDS = 30.0
-# Where threads come at the same time, one waits this long for the others, seconds.
-LINGER_SECONDS = 0.003
-
-_pause = threading.Event()  # never set: only waited for
 
 
 class _Ticket(Generic[Item, Answer]):
@@ -56,7 +52,6 @@ class SharedCommit(Generic[Item, Answer]):
         self._waiting: deque[_Ticket[Item, Answer]] = deque()
         self._lock = threading.Lock()
         self._busy = False
-        self._is_shared = False  # whether the last call was for more than one thread
 
     def submit(self, item: Item) -> Answer:
         """Return the answer for the item; raise what ``write`` raised for it.
