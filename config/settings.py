@@ -349,6 +349,19 @@ if OUTBOUND_LEASE_SECONDS < OUTBOUND_CONNECT_TIMEOUT_SECONDS + OUTBOUND_READ_TIM
     )
     raise ImproperlyConfigured(message)
 
+# --- Limits ---------------------------------------------------------------------------
+
+# Messages an organisation may send in a window, unless a quota of its own is set.
+WHATSAPP_RATE_LIMIT_DEFAULT_QUOTA = env.whole(
+    "WHATSAPP_RATE_LIMIT_DEFAULT_QUOTA", 1000, at_least=1, at_most=1_000_000_000
+)
+# How long a window is, seconds; it begins with the first message after the last one.
+WHATSAPP_RATE_LIMIT_WINDOW_SECONDS = env.whole(
+    "WHATSAPP_RATE_LIMIT_WINDOW_SECONDS", 86_400, at_least=1, at_most=31 * 86_400
+)
+# The limiter waits this long for Redis, seconds, and then lets the database count alone.
+OUTBOUND_REDIS_TIMEOUT_SECONDS = env.seconds("OUTBOUND_REDIS_TIMEOUT_SECONDS", 0.25, at_least=0.01)
+
 # --- Console --------------------------------------------------------------------------
 
 UNFOLD = console.UNFOLD

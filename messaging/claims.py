@@ -3,74 +3,40 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 
-import orjson
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 
 from consent import ledger
-from messaging import attempts, circuit, holding, lanes, transitions, windows
+from messaging import (
+    attempts,
+    circuit,
+    holding,
+    lanes,
+    limits,
+    screening,
+    transitions,
+    windows,
+)
+from messaging.candidates import Claimed
 from messaging.lanes import Turn
 from messaging.models import OutboundMessage, PhoneNumber
 from messaging.models.messages import CONSENT_REVOKED, EXPIRED, OUTSIDE_SERVICE_WINDOW
 from messaging.providers.base import steady_seconds
+from messaging.screening import Screened
 from messaging.states import Cause, Status
 from messaging.transitions import Applied, Change
 from orgs import database
 from ratelimit import holds
 
+__all__ = ["Claim", "Claimed", "claim_due", "expire"]
+
 # A message whose template is on hold is looked at again after this long.
 TEMPLATE_LOOK_AGAIN = timedelta(seconds=30)
-
-
-@dataclass(slots=True)
-class Claimed:
-    """What sending needs of one message; far cheaper to make than a model instance."""
-
-    pk: uuid.UUID
-    org_id: int
-    phone_number_id: int
-    contact_id: int
-    to_recipient: str = field(repr=False)
-    channel: str
-    kind: str
-    template_name: str
-    template_language: str
-    payload: Any = field(repr=False)
-    reply_to: str
-    purpose: str
-    expires_at: datetime
-    last_attempt_number: int
-    phone_number: PhoneNumber = field(init=False)
-    claim_id: uuid.UUID = field(init=False)
-
-    @property
-    def to_is_bsuid(self) -> bool:
-        """Say whether the recipient is a business-scoped user id instead of a phone."""
-        return not self.to_recipient.startswith("+")
-
-
-_COLUMNS = (
-    "id",
-    "org_id",
-    "phone_number_id",
-    "contact_id",
-    "to_recipient",
-    "channel",
-    "kind",
-    "template_name",
-    "template_language",
-    "payload",
-    "reply_to",
-    "purpose",
-    "expires_at",
-    "last_attempt_number",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +46,8 @@ class Claim:
     messages: Sequence[Claimed]
     more: bool  # whether some lane has, or may have, more
     deadline: float  # providers.base.steady_seconds() after which no call may start
+    # By number's pk: its first free start slot, steady_seconds(); nothing sooner is to be had.
+    booked: Mapping[int, float] = field(default_factory=dict)
 
 
 def claim_due(
@@ -93,8 +61,9 @@ def claim_due(
 
     ``capacity`` and ``busy`` (calls in flight by number's pk) bound each number's share, and
     ``ceiling`` says how many calls of a number may be in flight at once. Rows another worker
-    holds are passed over. Consent, expiry and window are asked after the rows are locked, by
-    statements of their own, so that what was committed before is seen.
+    holds are passed over. Limits, consent, expiry and window are asked after the rows are
+    locked, by statements of their own, so that what was committed before is seen; Redis, where
+    there is one, has refused before that what the limits do not let go now.
     """
     begun = steady_seconds()
     # Looked at without a transaction: an idle worker asks these two statements every second.
@@ -102,41 +71,84 @@ def claim_due(
     due = lanes.due(now)
     if not due:
         return None
-    with transaction.atomic():
-        active = holds.active(now)
-        found = lanes.eligible(due)
-        holds.place(
-            [holding.unreadable(number, now) for number in lanes.unreadable(due, found)], now
-        )
-        numbers, probing = _open_numbers(found, active, now)
-        open_lanes = [lane for lane in due if lane.number_id in numbers]
-        turns = lanes.take_turns(
-            open_lanes,
-            free=free,
-            capacity=capacity or 2 * free,
-            busy=busy or {},
-            ceilings={
-                pk: 1 if pk in probing else ceiling(number) if ceiling else free
-                for pk, number in numbers.items()
-            },
-        )
-        rows = _lock_due(turns, now)
-        held = _postpone_held_templates(rows, numbers, active, now)
-        refusals = _refusals([row for row in rows if row.pk not in held], now)
-        _refuse(refusals, now)
-        stay = held | {change.message_id for change in refusals}
-        going = [row for row in rows if row.pk not in stay]
-        claim_id = uuid.uuid4()
-        _take(going, claim_id, now)
-    more = len(turns) < len(open_lanes) or len(rows) >= sum(turn.most for turn in turns)
-    if not rows and not (open_lanes and more):
+    active = holds.active(now)
+    found = lanes.eligible(due)
+    holds.place([holding.unreadable(number, now) for number in lanes.unreadable(due, found)], now)
+    numbers, probing = _open_numbers(found, active, now)
+    open_lanes = [lane for lane in due if lane.number_id in numbers]
+    turns = lanes.take_turns(
+        open_lanes,
+        free=free,
+        capacity=capacity or 2 * free,
+        busy=busy or {},
+        ceilings={
+            pk: 1 if pk in probing else ceiling(number) if ceiling else free
+            for pk, number in numbers.items()
+        },
+    )
+    screened = screening.screen(turns, numbers, now)
+    going: Sequence[Claimed] = ()
+    try:
+        if turns and not screened.is_idle:
+            going = _claim(turns, screened, numbers, probing, active)
+    except BaseException:
+        screened.undo()
+        raise
+    finally:
+        screened.settle()
+    limits.hold_exhausted(screened.exhausted, now)
+    more = len(turns) < len(open_lanes) or screened.seen >= sum(turn.most for turn in turns)
+    if not screened.seen and not (open_lanes and more):
         return None
-    for row in going:
-        row.phone_number, row.claim_id = numbers[row.phone_number_id], claim_id
     # A call that starts later could outlive the lease with its connect and read time-outs.
     margin = settings.OUTBOUND_CONNECT_TIMEOUT_SECONDS + settings.OUTBOUND_READ_TIMEOUT_SECONDS
     deadline = begun + settings.OUTBOUND_LEASE_SECONDS - margin
-    return Claim(going, more, deadline)
+    return Claim(going, more, deadline, screened.booked())
+
+
+@transaction.atomic
+def _claim(
+    turns: Sequence[Turn],
+    screened: Screened,
+    numbers: Mapping[int, PhoneNumber],
+    probing: Collection[int],
+    active: holding.Active,
+) -> list[Claimed]:
+    """Lock, ask all rules again, and take what may go."""
+    # The start slots count from here: what was asked before took its time.
+    clock = screened.clock = limits.Clock.read()
+    now = clock.now
+    rows = screened.lock(turns)
+    closed = _take_probes(numbers, probing, {row.phone_number_id for row in rows}, active, now)
+    held = _postpone_held_templates(rows, numbers, active, now)
+    refusals = _refusals([row for row in rows if row.pk not in held], now)
+    _refuse(refusals, now)
+    stay = held | {change.message_id for change in refusals}
+    ready = [row for row in rows if row.pk not in stay and row.phone_number_id not in closed]
+    verdicts = screened.confirm(ready, numbers)
+    claim_id = uuid.uuid4()
+    going = [row for row in ready if verdicts[row.pk].limit is None]
+    for row in going:
+        verdict = verdicts[row.pk]
+        row.phone_number, row.claim_id = numbers[row.phone_number_id], claim_id
+        row.start_at, row.quota_window = clock.steady(verdict.at), verdict.window
+    _take(going, claim_id, now)
+    return going
+
+
+def _take_probes(
+    numbers: Mapping[int, PhoneNumber],
+    probing: Collection[int],
+    locked: Collection[int],
+    active: holding.Active,
+    now: datetime,
+) -> set[int]:
+    """Take the right to probe for numbers with a message; return those that did not get it."""
+    return {
+        pk
+        for pk in probing
+        if pk in locked and not circuit.take_probe(holding.on_number(active, numbers[pk])[0], now)
+    }
 
 
 def _open_numbers(
@@ -155,9 +167,8 @@ def _open_numbers(
             numbers[pk] = number
         elif circuit.is_probing(stopped_by, now) and stopped_by[0].pk not in taken:
             taken.add(stopped_by[0].pk)
-            if circuit.take_probe(stopped_by[0], now):
-                numbers[pk] = number
-                probing.add(pk)
+            numbers[pk] = number
+            probing.add(pk)
     return numbers, probing
 
 
@@ -177,50 +188,6 @@ def _postpone_held_templates(
     if held:
         OutboundMessage.objects.filter(pk__in=held).update(due_at=now + TEMPLATE_LOOK_AGAIN)
     return held
-
-
-def _lock_due(turns: Sequence[Turn], now: datetime) -> list[Claimed]:
-    """Lock what each lane may give, the longest due first, by one statement."""
-    if not turns:
-        return []
-    if connection.vendor != "postgresql":
-        # Its transaction is the only writer: there is nothing to lock and nobody to pass over.
-        return [
-            Claimed(*row)
-            for turn in turns
-            for row in OutboundMessage.objects.due(now)
-            .filter(phone_number_id=turn.lane.number_id, priority=turn.lane.priority)
-            .order_by("due_at", "id")
-            .values_list(*_COLUMNS)[: turn.most]
-        ]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _LOCK_DUE,
-            {
-                "now": now,
-                "numbers": [turn.lane.number_id for turn in turns],
-                "priorities": [turn.lane.priority for turn in turns],
-                "most": [turn.most for turn in turns],
-            },
-        )
-        rows = [Claimed(*row) for row in cursor.fetchall()]
-    for row in rows:
-        row.payload = orjson.loads(row.payload)
-    return rows
-
-
-_LOCK_DUE = f"""
-SELECT message.* FROM unnest(
-    %(numbers)s::bigint[], %(priorities)s::smallint[], %(most)s::int[]
-) AS lane (number_id, priority, most)
-CROSS JOIN LATERAL (
-    SELECT {", ".join(_COLUMNS).replace("payload", "payload::text")} FROM outbound_message
-    WHERE status = 'QUEUED' AND phone_number_id = lane.number_id
-        AND priority = lane.priority AND due_at <= %(now)s
-    ORDER BY due_at, id LIMIT lane.most
-    FOR UPDATE SKIP LOCKED
-) AS message
-"""  # noqa: S608 - built from constants
 
 
 def _refusals(rows: Sequence[Claimed], now: datetime) -> list[Change]:
@@ -278,6 +245,7 @@ def _take(rows: Sequence[Claimed], claim_id: uuid.UUID, now: datetime) -> None:
         claim_id=claim_id,
         lease_expires_at=lease,
         last_attempt_number=F("last_attempt_number") + 1,
+        held_by="",
         updated_at=now,
     )
     for row in rows:

@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
-from messaging.providers.base import Outgoing, Provider, Result
+from messaging.departures import BookAgain, Departures
+from messaging.providers.base import Outgoing, Provider, Result, steady_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -19,9 +20,15 @@ CLOSE_SECONDS = 45.0
 class Courier:
     """Takes batches from any thread and delivers results in groups, as they come in."""
 
-    def __init__(self, provider: Provider, deliver: Callable[[list[Result]], None]) -> None:
+    def __init__(
+        self,
+        provider: Provider,
+        deliver: Callable[[list[Result]], None],
+        book_again: BookAgain,
+    ) -> None:
         self._provider = provider
         self._deliver = deliver
+        self._departures = Departures(book_again)
         self._batches: SimpleQueue[Sequence[Outgoing]] = SimpleQueue()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
@@ -47,8 +54,10 @@ class Courier:
     def _run(self) -> None:
         try:
             while not self._is_done():
-                self._start_all()
-                results = self._provider.finished(IDLE_SECONDS)
+                self._take_in()
+                self._provider.start(self._departures.due(steady_seconds()))
+                wait = self._departures.wait(steady_seconds(), IDLE_SECONDS)
+                results = self._provider.finished(wait)
                 if results:
                     self._deliver(results)
             self._provider.close()
@@ -58,11 +67,12 @@ class Courier:
             self._deliver([])
 
     def _is_done(self) -> bool:
-        return self._closing.is_set() and self._batches.empty() and not self._provider.in_flight
+        idle = not (self._departures or self._provider.in_flight)
+        return self._closing.is_set() and self._batches.empty() and idle
 
-    def _start_all(self) -> None:
+    def _take_in(self) -> None:
         try:
             while True:
-                self._provider.start(self._batches.get_nowait())
+                self._departures.add(self._batches.get_nowait())
         except Empty:
             return

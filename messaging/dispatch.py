@@ -10,7 +10,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from messaging import attempts, circuit, holding, outcomes, transitions
+from messaging import attempts, circuit, holding, limits, outcomes, transitions
 from messaging.circuit import Signs
 from messaging.claims import Claim, Claimed
 from messaging.outcomes import Verdict
@@ -44,6 +44,7 @@ def outgoing(claim: Claim) -> list[Outgoing]:
                 settings.OUTBOUND_INSTANCE, message.pk.hex, message.last_attempt_number
             ),
             deadline=claim.deadline,
+            start_at=message.start_at,
         )
         for message in claim.messages
     ]
@@ -86,6 +87,7 @@ def record(answers: Sequence[Answered]) -> None:
             pauses += holding.pauses_for(message, message.phone_number, verdict)
         transitions.apply(rows, changes, now=now)
         holds.place(pauses, now)
+        limits.note(answers, pauses, now)
         circuit.observe(signs, circuits, now)
     _log(answers)
 

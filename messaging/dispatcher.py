@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Sequence
 from time import monotonic
 
 from django.conf import settings
 from django.db import DatabaseError, connection
 
-from messaging import channels, claims, dispatch
+from messaging import channels, claims, dispatch, limits
 from messaging.claims import Claim
 from messaging.courier import Courier
 from messaging.in_flight import InFlight
+from messaging.models import PhoneNumber
 from messaging.pace import Pace
 from messaging.providers.base import Outcome, Outgoing, Result
 from messaging.recorder import Recorder
@@ -23,7 +25,8 @@ logger = logging.getLogger(__name__)
 # New messages are claimed when this share of the capacity is free: large batches cost less.
 CLAIM_SHARE = 16
 LARGE_CLAIM = 100
-SATURATED_SECONDS = 0.05
+# A saturated number is looked at this often: start slots are booked half a second ahead.
+SATURATED_SECONDS = 0.1
 
 
 class Dispatcher:
@@ -101,12 +104,17 @@ class Dispatcher:
 
     def _claim(self) -> int:
         self._look_at = monotonic() + settings.OUTBOUND_TICK_SECONDS
+        busy = self._in_flight.by_number()
+
+        def ceiling(number: PhoneNumber) -> int:
+            return min(self._pace.ceiling(number), busy[number.pk] + self._pace.room(number))
+
         try:
             claim = claims.claim_due(
                 self._capacity - len(self._in_flight),
                 capacity=self._capacity,
-                busy=self._in_flight.by_number(),
-                ceiling=self._pace.ceiling,
+                busy=busy,
+                ceiling=ceiling,
             )
         except DatabaseError as error:
             connection.close()
@@ -114,6 +122,8 @@ class Dispatcher:
             return 0
         if claim is None:
             return 0
+        for number_id, until in claim.booked.items():
+            self._pace.note_booked(number_id, until)
         if claim.more:
             # A large claim is followed by the next at once; small ones mean that the numbers
             # are as busy as they may be, and claiming row by row would cost too much.
@@ -146,11 +156,29 @@ class Dispatcher:
         courier = self._couriers.get(channel)
         if courier is None or not courier.is_alive:
             try:
-                courier = Courier(channels.provider(channel), self._recorder.put)
+                courier = Courier(channels.provider(channel), self._recorder.put, self._book_again)
             except KeyError:
                 return None
             self._couriers[channel] = courier
         return courier
+
+    def _book_again(self, keys: Sequence[str]) -> dict[str, float]:
+        """Return new start slots for calls that missed theirs; a courier's thread asks."""
+        slots: dict[str, float] = {}
+        by_number: dict[int, list[str]] = {}
+        messages = self._in_flight.messages(keys)
+        for key, message in messages.items():
+            by_number.setdefault(message.phone_number_id, []).append(key)
+        try:
+            for of_number in by_number.values():
+                starts = limits.book_again([messages[key] for key in of_number])
+                slots |= dict(zip(of_number, starts, strict=True))
+        except DatabaseError as error:
+            connection.close()
+            logger.warning("No new start slots (%s)", type(error).__name__)
+        finally:
+            database.release_connection()
+        return slots
 
     def _forget_lost(self) -> None:
         """Stop waiting for what a broken courier carried; the rescue finds it."""

@@ -88,5 +88,6 @@ def pauses_for(message: OfTemplate, number: PhoneNumber, verdict: Verdict) -> li
             detail=pause.text[:500],
             org_id=org_id,
             probe_at=pause.at + wait if pause.cause in STOPS else None,
+            longest=pause.longest,
         )
     ]

@@ -39,6 +39,11 @@ class InFlight:
         with self._lock:
             self._calls.update(messages)
 
+    def messages(self, keys: Iterable[str]) -> dict[str, Claimed]:
+        """Return the messages of these calls, by key; those nobody waits for are left out."""
+        with self._lock:
+            return {key: self._calls[key] for key in keys if key in self._calls}
+
     def answered(self, results: Sequence[Result]) -> list[Answered]:
         """Pair results with their messages; one nobody waits for is left out."""
         with self._lock:

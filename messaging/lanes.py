@@ -63,8 +63,9 @@ def eligible(lanes: Sequence[Lane]) -> dict[int, PhoneNumber]:
         )
         .select_related("account__app", "org")
         .only(
-            *("phone_number_id", "messages_per_second", "org__org_id"),
-            *("account__access_token", "account__waba_id", "account__app__app_id"),
+            *("phone_number_id", "messages_per_second", "rate_share", "rate_lowered_at"),
+            *("org__org_id", "account__access_token", "account__waba_id", "account__app__app_id"),
+            *("account__portfolio_id", "account__portfolio_tier"),
         )
     )
     try:

@@ -44,6 +44,7 @@ class Pause:
     code: str
     text: str
     at: datetime
+    longest: timedelta | None = None  # one that follows on its like doubles up to this
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +195,16 @@ def _throttled(message: Charged, trouble: Trouble, policy: Policy, now: datetime
         code=trouble.code,
         text=trouble.text,
         at=now,
+        longest=None if trouble.asked_wait else _longest(rule),
     )
     # The pause holds it back, not its own due time: lifting the pause frees it at once.
     return replace(_queued(trouble, now), pause=pause)
+
+
+def _longest(rule: ErrorRule | None) -> timedelta | None:
+    if rule is None or rule.longest_wait_seconds is None:
+        return None
+    return timedelta(seconds=rule.longest_wait_seconds)
 
 
 def _queued(trouble: Trouble, due_at: datetime) -> Verdict:

@@ -120,6 +120,62 @@ def insert_rows(model: type[models.Model], rows: Sequence[Mapping[str, Any]]) ->
         )
 
 
+def upsert_rows(
+    model: type[models.Model], rows: Sequence[Mapping[str, Any]], *, key: Sequence[str]
+) -> None:
+    """Insert the rows, or overwrite those whose unique ``key`` fields exist, in one statement.
+
+    No two rows may have the same key.
+    """
+    if not rows:
+        return
+    fields = {name: _field(model, name) for name in rows[0]}
+    target = connection.ops.quote_name(model._meta.db_table)
+    columns = ", ".join(_column(field) for field in fields.values())
+    unique = ", ".join(_column(fields[name]) for name in key)
+    fresh = ", ".join(
+        f"{_column(field)} = excluded.{_column(field)}"
+        for name, field in fields.items()
+        if name not in key
+    )
+    source, parameters = _recordset(fields, rows)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            # SQLite takes ON CONFLICT for a join condition unless a WHERE stands before it.
+            f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {source} WHERE true "  # noqa: S608 - as above
+            f"ON CONFLICT ({unique}) DO UPDATE SET {fresh}",
+            parameters,
+        )
+
+
+def select_pairs(
+    model: type[models.Model],
+    columns: tuple[str, str, str],
+    pairs: Sequence[tuple[Any, int]],
+    key_type: str = "bigint",
+) -> dict[tuple[Any, int], int]:
+    """Return the third column of the rows whose first two are among the pairs, by those two.
+
+    One statement with two arrays on PostgreSQL; ``key_type`` is the first column's type there.
+    """
+    if not pairs:
+        return {}
+    quote = connection.ops.quote_name
+    table = quote(model._meta.db_table)
+    first, second, value = (quote(name) for name in columns)
+    wanted = f"SELECT {first}, {second}, {value} FROM {table} WHERE ({first}, {second}) IN "  # noqa: S608 - as above
+    parameters: list[Any]
+    if connection.vendor == "postgresql":
+        wanted += f"(SELECT * FROM unnest(%s::{key_type}[], %s::bigint[]))"  # noqa: S608 - as above
+        parameters = [[one for one, _ in pairs], [other for _, other in pairs]]
+    else:
+        wanted += f"(VALUES {', '.join(['(%s, %s)'] * len(pairs))})"
+        parameters = [value for pair in pairs for value in pair]
+    with connection.cursor() as cursor:
+        cursor.execute(wanted, parameters)
+        return {(one, other): found for one, other, found in cursor.fetchall()}
+
+
 def _recordset(
     fields: Mapping[str, models.Field[Any, Any]], rows: Sequence[Mapping[str, Any]]
 ) -> tuple[str, list[Any]]:

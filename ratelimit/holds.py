@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F
@@ -25,6 +25,7 @@ class HoldRequest:
     detail: str = ""
     org_id: int | None = None
     probe_at: datetime | None = None  # when to try whether the cause is gone
+    longest: timedelta | None = None  # one that follows on its like doubles up to this
 
 
 @transaction.atomic
@@ -55,7 +56,22 @@ def place(requests: Sequence[HoldRequest], at: datetime) -> None:
             continue
         if in_force:
             fresh["opened_at"] = hold.opened_at
+        else:
+            fresh["until"] = _doubled(hold, request, at)
         Hold.objects.filter(pk=hold.pk).update(**fresh)
+
+
+def _doubled(last: Hold, request: HoldRequest, at: datetime) -> datetime | None:
+    """Return the end of a hold, twice as far off as that of its like which has just ended.
+
+    What follows within the length of the last one is the same trouble going on.
+    """
+    if request.until is None or request.longest is None or last.until is None:
+        return request.until
+    length = last.until - last.opened_at
+    if at - last.until > length:
+        return request.until
+    return max(request.until, at + min(2 * length, request.longest))
 
 
 def active(at: datetime) -> dict[tuple[str, str], list[Hold]]:

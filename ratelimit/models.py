@@ -1,4 +1,4 @@
-"""Holds: whole scopes that are not sending now, why, and until when."""
+"""Holds of whole scopes, and the usage the limits are counted by."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from orgs.models import Organization
 from orgs.tenancy import TenantQuerySet
+from ratelimit.rules import LARGEST_QUOTA
 
 
 class HoldQuerySet(TenantQuerySet["Hold"]):
@@ -45,6 +46,7 @@ class Hold(models.Model):
         REGISTRATION = "registration", "Number not registered"
         TEMPLATE = "template", "Template paused by Meta"
         PROVIDER_UNAVAILABLE = "provider_unavailable", "Provider unavailable"
+        QUOTA_EXCEEDED = "QUOTA_EXCEEDED", "Quota used up"
         PAUSED_BY_STAFF = "paused_by_staff", "Paused by staff"
         PAUSED_BY_CLIENT = "paused_by_client", "Paused by the client"
 
@@ -96,3 +98,102 @@ class FailureStreak(models.Model):
 
     def __str__(self) -> str:
         return f"{len(self.messages)} messages of app {self.app_key} failed in a row"
+
+
+class WhatsAppRateLimit(models.Model):
+    """An organisation's quota, what it has used of it, and its throttle.
+
+    Written in the transaction of each claim, under this row's lock, so it is never behind what
+    was sent. The lock also covers the usage of the organisation's numbers and pairs.
+    """
+
+    org = models.OneToOneField(Organization, on_delete=models.CASCADE, related_name="+")
+    quota_limit = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="Messages per window; empty: as WHATSAPP_RATE_LIMIT_DEFAULT_QUOTA says.",
+    )
+    messages_sent = models.BigIntegerField(default=0, help_text="In the window that is open.")
+    reset_at = models.DateTimeField(
+        null=True, blank=True, help_text="End of the window; the first message opens the next."
+    )
+    throttled_until = models.DateTimeField(null=True, blank=True)
+
+    objects = TenantQuerySet["WhatsAppRateLimit"].as_manager()
+
+    class Meta:
+        db_table = "whatsapp_rate_limit"
+        verbose_name = "quota"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(quota_limit__isnull=True)
+                | Q(quota_limit__gte=1, quota_limit__lte=LARGEST_QUOTA),
+                name="rate_limit_quota_sensible",
+            ),
+            models.CheckConstraint(
+                condition=Q(messages_sent__gte=0), name="rate_limit_count_not_negative"
+            ),
+        ]
+        indexes = [models.Index(fields=["org", "reset_at"], name="idx_rate_limit_org_reset")]
+
+    def __str__(self) -> str:
+        return f"quota of {self.org.org_id}"
+
+
+class NumberUsage(models.Model):
+    """The start slots of one phone number that are given out."""
+
+    number_id = models.BigIntegerField(primary_key=True)
+    free_at = models.BigIntegerField(help_text="The first free start slot, microseconds.")
+
+    class Meta:
+        db_table = "ratelimit_number"
+
+    def __str__(self) -> str:
+        return f"start slots of number {self.number_id}"
+
+
+class PairUsage(models.Model):
+    """What one phone number has borrowed from the future towards one person."""
+
+    pk = models.CompositePrimaryKey("number_id", "contact_id")
+    number_id = models.BigIntegerField()
+    contact_id = models.BigIntegerField()
+    free_at = models.BigIntegerField(help_text="When all is paid back, microseconds.")
+
+    class Meta:
+        db_table = "ratelimit_pair"
+
+    def __str__(self) -> str:
+        return f"debt of number {self.number_id} towards contact {self.contact_id}"
+
+
+class PortfolioUsage(models.Model):
+    """How many people a business portfolio has reached, at most; its lock guards the reach."""
+
+    portfolio_id = models.CharField(max_length=32, primary_key=True)
+    at_most = models.BigIntegerField(
+        default=0, help_text="Counted exactly only when it comes near the tier."
+    )
+
+    class Meta:
+        db_table = "ratelimit_portfolio"
+
+    def __str__(self) -> str:
+        return f"reach of portfolio {self.portfolio_id}"
+
+
+class PortfolioReach(models.Model):
+    """When a business portfolio last reached one person outside a service window."""
+
+    pk = models.CompositePrimaryKey("portfolio_id", "contact_id")
+    portfolio_id = models.CharField(max_length=32)
+    contact_id = models.BigIntegerField()
+    last_at = models.BigIntegerField(help_text="Microseconds.")
+
+    class Meta:
+        db_table = "ratelimit_reach"
+        indexes = [models.Index(fields=["portfolio_id", "last_at"], name="idx_ratelimit_reach")]
+
+    def __str__(self) -> str:
+        return f"reach of portfolio {self.portfolio_id}"

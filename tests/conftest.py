@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 from messaging import channels, inbox, template_cache
 from orgs import keys
 from orgs.models import Organization
+from ratelimit import limiter
 from tests.factories.messaging import PhoneNumberFactory
 from tests.factories.orgs import OrganizationFactory
 from tests.fakes import ScriptedProvider
@@ -31,6 +32,7 @@ def _nothing_remembered() -> None:
     keys.forget_all()
     inbox.forget_secrets()
     template_cache.forget_all()
+    limiter.reset()
 
 
 @pytest.fixture

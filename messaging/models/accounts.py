@@ -35,6 +35,16 @@ class MetaApp(models.Model):
         return [secret for secret in (self.app_secret, self.previous_app_secret) if secret]
 
 
+class Tier(models.IntegerChoices):
+    """Meta's messaging limit of a portfolio: unique people per rolling 24 hours."""
+
+    UNKNOWN = 0, "unknown or unlimited (not enforced)"
+    TIER_250 = 250, "250"
+    TIER_2K = 2_000, "2,000"
+    TIER_10K = 10_000, "10,000"
+    TIER_100K = 100_000, "100,000"
+
+
 class BusinessAccount(models.Model):
     """A WhatsApp Business Account (WABA): templates, billing and policy live here."""
 
@@ -54,6 +64,16 @@ class BusinessAccount(models.Model):
     )
     templates_error = models.CharField(
         max_length=300, blank=True, help_text="Why Meta did not give the templates."
+    )
+    portfolio_id = models.CharField(
+        max_length=32,
+        blank=True,
+        help_text="Meta's id of the business portfolio; empty: the account counts by itself.",
+    )
+    portfolio_tier = models.PositiveIntegerField(
+        choices=Tier,
+        default=Tier.UNKNOWN,
+        help_text="How many people the portfolio may reach in 24 hours, as Meta shows it.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -79,6 +99,13 @@ class PhoneNumber(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
         help_text="Meta allows 80 or, after an upgrade, 1,000, sent and received together.",
     )
+    rate_share = models.PositiveSmallIntegerField(
+        default=1000,
+        db_default=1000,
+        editable=False,
+        help_text="Per mille of the rate left when Meta last refused one message too many.",
+    )
+    rate_lowered_at = models.DateTimeField(null=True, blank=True, editable=False)
     is_active = models.BooleanField(default=True, help_text="An inactive number sends nothing.")
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -100,6 +100,12 @@ class OutboundMessage(models.Model):
 
     status = models.CharField(max_length=16, choices=Status, default=Status.QUEUED)
     due_at = models.DateTimeField(null=True, blank=True)
+    held_by = models.CharField(
+        max_length=16,
+        blank=True,
+        db_default="",
+        help_text="The limit that moved the due time of a queued message; the claim clears it.",
+    )
     expires_at = models.DateTimeField()
     attempt_count = models.PositiveSmallIntegerField(default=0, help_text="Charged attempts.")
     max_attempts = models.PositiveSmallIntegerField()

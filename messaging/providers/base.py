@@ -56,6 +56,8 @@ class ErrorRule:
     title: str  # short meaning, for people
     advice: str  # what staff should do, one sentence
     wait_seconds: int | None = None  # pause of the scope (THROTTLED) or first wait (RETRY)
+    longest_wait_seconds: int | None = None  # a pause that follows on its like doubles up to this
+    lowers_rate: bool = False  # the number's throughput was reached: it goes slower for a while
     max_attempts: int | None = None  # fewer charged attempts than the message allows
     stop: str = ""  # why the scope stands still: credentials, billing, policy, registration
     campaign: bool = False  # an everyday result of marketing, never an operational failure
@@ -83,6 +85,7 @@ class Outgoing:
     reply_to: str  # wamid to quote, or ""
     callback_data: str  # echoed in every status (biz_opaque_callback_data)
     deadline: float  # steady_seconds() after which the call must not start
+    start_at: float = 0.0  # steady_seconds() of its start slot; the call begins then, not before
 
 
 @dataclass(frozen=True, slots=True)

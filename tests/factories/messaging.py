@@ -50,6 +50,7 @@ class PhoneNumberFactory(factory.django.DjangoModelFactory):
     org = factory.SubFactory(OrganizationFactory)
     account = factory.SubFactory(BusinessAccountFactory, org=factory.SelfAttribute("..org"))
     phone_number_id = factory.Sequence(lambda n: f"20000000000{n:04}")
+    messages_per_second = 1000  # tests that are not about the rate do not wait for it
 
 
 class MessageFactory(factory.django.DjangoModelFactory):

@@ -24,9 +24,9 @@ def settled(latency: float) -> Pace:
 
 @pytest.mark.parametrize(
     ("rate", "latency", "least", "most"),
-    [(80, 0.35, 28, 40), (1000, 0.35, 350, 460), (1, 0.01, 1, 1), (80, 60.0, 400, 410)],
+    [(80, 0.35, 68, 80), (1000, 0.35, 850, 960), (1, 0.01, 1, 1), (80, 60.0, 440, 450)],
 )
-def test_in_flight_is_rate_times_latency_and_little_more(rate, latency, least, most):
+def test_in_flight_is_rate_times_latency_and_the_wait_for_slots(rate, latency, least, most):
     assert least <= settled(latency).ceiling(number(rate)) <= most
 
 
@@ -35,7 +35,7 @@ def test_a_provider_that_grows_slower_gets_more_calls_in_flight():
     before = pace.ceiling(number(80))
     for _ in range(500):
         pace.note(1, 1.0)
-    assert pace.ceiling(number(80)) > 5 * before
+    assert pace.ceiling(number(80)) >= before + 80 * 0.85
 
 
 def test_a_number_at_its_ceiling_gets_no_turn_and_leaves_its_places_to_others():

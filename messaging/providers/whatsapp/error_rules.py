@@ -6,6 +6,8 @@ year; operators override rows by WHATSAPP_ERROR_OVERRIDES.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from messaging.providers.base import ErrorRule, Outcome, Scope
 
 _MINUTE = 60
@@ -26,9 +28,23 @@ def _retry(code: str, title: str, wait: int | None = None, most: int | None = No
 
 
 def _throttle(
-    code: str, scope: Scope, title: str, wait: int | None, advice: str = _WAITS
+    code: str,
+    scope: Scope,
+    title: str,
+    waits: tuple[int, int] | None,
+    advice: str = _WAITS,
 ) -> ErrorRule:
-    return ErrorRule(code, Outcome.THROTTLED, scope, title, advice, wait_seconds=wait)
+    """Return a rule whose pause begins with the first wait and doubles up to the second."""
+    first, longest = waits or (None, None)
+    return ErrorRule(
+        code,
+        Outcome.THROTTLED,
+        scope,
+        title,
+        advice,
+        wait_seconds=first,
+        longest_wait_seconds=longest,
+    )
 
 
 def _refuse(
@@ -106,18 +122,23 @@ _ACCOUNT_STOPS = [
 ]
 
 _THROTTLES = [
-    _throttle("4", Scope.APP, "The app makes too many calls", 5 * _MINUTE),
-    _throttle("17", Scope.APP, "The user makes too many calls", 5 * _MINUTE),
-    _throttle("32", Scope.APP, "The page makes too many calls", 5 * _MINUTE),
-    _throttle("613", Scope.APP, "A custom call limit was reached", 5 * _MINUTE),
-    _throttle("80007", Scope.ACCOUNT, "The account's rate limit was reached", 5 * _MINUTE),
-    _throttle("80008", Scope.ACCOUNT, "The account's management limit was reached", 5 * _MINUTE),
-    _throttle("130429", Scope.NUMBER, "The number's throughput was reached", 2),
+    _throttle("4", Scope.APP, "The app makes too many calls", (5 * _MINUTE, _HOUR)),
+    _throttle("17", Scope.APP, "The user makes too many calls", (5 * _MINUTE, _HOUR)),
+    _throttle("32", Scope.APP, "The page makes too many calls", (5 * _MINUTE, _HOUR)),
+    _throttle("613", Scope.APP, "A custom call limit was reached", (5 * _MINUTE, _HOUR)),
+    _throttle("80007", Scope.ACCOUNT, "The account's rate limit was reached", (5 * _MINUTE, _HOUR)),
+    _throttle(
+        "80008", Scope.ACCOUNT, "The account's management limit was reached", (5 * _MINUTE, _HOUR)
+    ),
+    replace(
+        _throttle("130429", Scope.NUMBER, "The number's throughput was reached", (2, _MINUTE)),
+        lowers_rate=True,
+    ),
     _throttle(
         "131048",
         Scope.NUMBER,
         "Restricted because people blocked or reported the number",
-        _HOUR,
+        (_HOUR, 24 * _HOUR),
         "Stop marketing from this number and look at its quality.",
     ),
     _throttle("131056", Scope.PAIR, "Too many messages to the same person", None),
@@ -125,18 +146,18 @@ _THROTTLES = [
         "131064",
         Scope.ACCOUNT,
         "Utility messages are capped after wrong template categories",
-        _HOUR,
+        (_HOUR, 24 * _HOUR),
         "Correct the templates' categories; the cap ends by itself.",
     ),
-    _throttle("131208", Scope.NUMBER, "Too many messages to groups", _MINUTE),
+    _throttle("131208", Scope.NUMBER, "Too many messages to groups", (_MINUTE, _HOUR)),
     _throttle(
         "132015",
         Scope.TEMPLATE,
         "The template is paused because of its quality",
-        3 * _HOUR,
+        (3 * _HOUR, 6 * _HOUR),
         "It waits until Meta lets the template go; look at its quality.",
     ),
-    _throttle("132069", Scope.TEMPLATE, "The flow is throttled", _HOUR),
+    _throttle("132069", Scope.TEMPLATE, "The flow is throttled", (_HOUR, _HOUR)),
 ]
 
 _RETRIES = [
@@ -151,6 +172,7 @@ _RETRIES = [
         "The account is in maintenance",
         _WAITS,
         wait_seconds=_MINUTE,
+        longest_wait_seconds=5 * _MINUTE,
     ),
     _retry("133004", "The server is temporarily unavailable"),
     _retry("134101", "The template is still syncing", wait=10 * _MINUTE),

@@ -20,6 +20,8 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "title": str,
     "advice": str,
     "wait_seconds": (int, type(None)),
+    "longest_wait_seconds": (int, type(None)),
+    "lowers_rate": bool,
     "max_attempts": (int, type(None)),
     "stop": str,
     "campaign": bool,

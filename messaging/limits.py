@@ -1,0 +1,199 @@
+"""Between messages and the limiter: what a message asks for, and what follows from the answer."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from django.db import transaction
+from django.db.models import Q
+
+from messaging.candidates import Claimed
+from messaging.models import OutboundMessage, PhoneNumber
+from messaging.providers.base import Outcome, Result, Scope, steady_seconds
+from orgs import database
+from ratelimit import holds, limiter, quota, rules
+from ratelimit.holds import HoldRequest
+from ratelimit.limiter import Used
+from ratelimit.models import Hold
+from ratelimit.rules import Ask, Limit, Verdict
+from ratelimit.stores import database as books
+
+# Free-form messages go only inside a service window, which costs a portfolio nothing.
+_COUNTS_FOR_TIER = frozenset({"template"})
+# Limits that one message waits for by itself: its own due time moves.
+OF_MESSAGE = frozenset({Limit.PAIR, Limit.CONTACTS})
+# Answers after which nothing was sent, so that what was counted goes back. A lost answer
+# never does: the message may have gone.
+UNUSED = frozenset({Outcome.NOT_SENT, Outcome.THROTTLED, Outcome.RETRY, Outcome.REJECTED})
+# A burst of refusals lowers the rate once, not once each.
+LOWER_AGAIN = timedelta(seconds=5)
+# Meta's advice for the pair limit begins with one second; the message itself waits longer.
+PAIR_WAIT_SECONDS = 1.0
+
+
+class Asking(Protocol):
+    """What the limits ask of a message."""
+
+    @property
+    def contact_id(self) -> int: ...  # noqa: D102 - plain fields
+
+    @property
+    def kind(self) -> str: ...  # noqa: D102
+
+
+def ask(message: Asking, number: PhoneNumber, now: datetime) -> Ask:
+    """Return what the message asks for; the number must be loaded with account and org."""
+    account = number.account
+    tier = account.portfolio_tier if message.kind in _COUNTS_FOR_TIER else 0
+    return Ask(
+        number.org_id,
+        number.org.org_id,
+        number.pk,
+        gap_of(number, now),
+        message.contact_id,
+        account.portfolio_id or account.waba_id,
+        tier,
+    )
+
+
+def gap_of(number: PhoneNumber, now: datetime) -> int:
+    """Return the time between two starts of the number, its lowered rate considered."""
+    share = rules.recovered(number.rate_share, number.rate_lowered_at, now)
+    return rules.gap(number.messages_per_second, share)
+
+
+def step_back(held: Sequence[tuple[uuid.UUID, Verdict]]) -> None:
+    """Have locked messages wait for a limit of their own, by one statement; costs no attempt."""
+    database.update_rows(
+        OutboundMessage,
+        [
+            {"pk": pk, "due_at": rules.moment(verdict.at), "held_by": verdict.limit}
+            for pk, verdict in held
+        ],
+    )
+
+
+@transaction.atomic
+def hold_exhausted(orgs: Mapping[int, str], now: datetime) -> None:
+    """Hold the organisations whose quota is used up, until their windows end.
+
+    Looked at under the rows' locks, so that a quota raised at this moment is not missed.
+    """
+    if not orgs:
+        return
+    quotas = books.lock(sorted(orgs))
+    at = rules.micros(now)
+    holds.place(
+        [
+            HoldRequest(
+                scope=Hold.Scope.ORGANIZATION,
+                key=org_id,
+                cause=Hold.Cause.QUOTA_EXCEEDED,
+                until=rules.moment(quotas[org].reset),
+                detail=f"{quotas[org].sent:,} of {quotas[org].limit:,} messages are sent.",
+                org_id=org,
+            )
+            for org, org_id in orgs.items()
+            if not limiter.has_room(quotas[org], at)
+        ],
+        now,
+    )
+
+
+def note(
+    answers: Sequence[tuple[Claimed, Result]], pauses: Sequence[HoldRequest], now: datetime
+) -> None:
+    """Take in what a group of answers says of the limits; in the transaction of their record.
+
+    ``pauses`` are the holds these answers ask for.
+    """
+    limiter.give_back(
+        [
+            Used(ask(message, message.phone_number, now), message.quota_window)
+            for message, result in answers
+            if result.outcome in UNUSED and message.quota_window
+        ]
+    )
+    refusals = [(message, result) for message, result in answers if result.rule is not None]
+    for message, result in refusals:
+        if result.outcome == Outcome.THROTTLED and _scope(result) == Scope.PAIR:
+            _hold_pair(message, result.retry_after_seconds or PAIR_WAIT_SECONDS, now)
+    _lower_rates({message.phone_number_id for message, result in refusals if _lowers(result)}, now)
+    for pause in pauses:
+        _throttle_org(pause)
+
+
+def book_again(messages: Sequence[Claimed]) -> list[float]:
+    """Return new start slots for messages of one number that missed theirs, steady_seconds()."""
+    number = messages[0].phone_number
+    with transaction.atomic():
+        clock = Clock.read()
+        gap = gap_of(number, clock.now)
+        slots = books.book_starts(
+            number.org_id, number.pk, gap, len(messages), rules.micros(clock.now)
+        )
+    return [clock.steady(slot) for slot in slots]
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """One reading of the shared clock, and of this process's own at the same moment."""
+
+    now: datetime
+    read_at: float
+
+    @classmethod
+    def read(cls) -> Clock:
+        """Read both; the own one after, so that a slot is never thought to come sooner."""
+        now = database.now()
+        return cls(now, steady_seconds())
+
+    @property
+    def micros(self) -> int:
+        """Return the shared time as the limiter counts it."""
+        return rules.micros(self.now)
+
+    def steady(self, at: int) -> float:
+        """Return when this process's own clock reaches a time of the limiter."""
+        return self.read_at + (at - self.micros) / rules.SECOND
+
+
+def _scope(result: Result) -> Scope | None:
+    return result.rule.scope if result.rule is not None else None
+
+
+def _lowers(result: Result) -> bool:
+    return result.rule is not None and result.rule.lowers_rate
+
+
+def _hold_pair(message: Claimed, wait: float, now: datetime) -> None:
+    """Have no message go to this person from this number before the wait is over."""
+    until = rules.micros(now) + int(wait * rules.SECOND) + rules.PAIR_DEBT
+    number = message.phone_number
+    books.hold_pair(number.org_id, number.pk, message.contact_id, until)
+
+
+def _lower_rates(numbers: Iterable[int], now: datetime) -> None:
+    """Halve the rate of numbers that met their throughput at Meta; it recovers by itself."""
+    for number in PhoneNumber.objects.filter(pk__in=set(numbers)).only(
+        "rate_share", "rate_lowered_at"
+    ):
+        share = rules.recovered(number.rate_share, number.rate_lowered_at, now)
+        fresh = Q(rate_lowered_at=None) | Q(rate_lowered_at__lt=now - LOWER_AGAIN)
+        PhoneNumber.objects.filter(fresh, pk=number.pk).update(
+            rate_share=max(rules.LEAST_SHARE, share // 2), rate_lowered_at=now
+        )
+
+
+def _throttle_org(pause: HoldRequest) -> None:
+    """Throttle the organisation as a whole when Meta throttles the only account it has."""
+    is_throttle = pause.scope == Hold.Scope.ACCOUNT and pause.cause == Hold.Cause.THROTTLE
+    if not is_throttle or pause.org_id is None or pause.until is None:
+        return
+    numbers = PhoneNumber.objects.filter(org=pause.org_id, is_active=True)
+    if not numbers.exclude(account__waba_id=pause.key).exists():
+        quota.throttle(pause.org_id, pause.until)

@@ -1,0 +1,150 @@
+"""The limits around a claim: Redis sorts out early what cannot go, the database decides."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from messaging import candidates, limits
+from messaging.candidates import Claimed
+from messaging.lanes import Turn
+from messaging.models import PhoneNumber
+from messaging.providers.base import steady_seconds
+from ratelimit import limiter
+from ratelimit.limiter import Used
+from ratelimit.rules import HORIZON, Ask, Limit, Verdict
+
+
+@dataclass(slots=True)
+class Screened:
+    """The messages of one claim with what Redis and then the database said of them.
+
+    Without Redis nothing is screened, and the database is asked about all that was locked.
+    """
+
+    clock: limits.Clock
+    is_screened: bool = False
+    asks: dict[uuid.UUID, Ask] = field(default_factory=dict)
+    early: dict[uuid.UUID, Verdict] = field(default_factory=dict)
+    decided: dict[uuid.UUID, Verdict] = field(default_factory=dict)
+    seen: int = 0  # how many messages were looked at
+
+    @property
+    def is_idle(self) -> bool:
+        """Say whether a transaction would find nothing to do."""
+        return self.is_screened and not self._worth_locking()
+
+    @property
+    def exhausted(self) -> dict[int, str]:
+        """Return the organisations whose quota refused a message: primary key and public id."""
+        return {
+            self.asks[pk].org: self.asks[pk].org_id
+            for pk, verdict in self._last_words()
+            if verdict.limit == Limit.QUOTA
+        }
+
+    def lock(self, turns: Sequence[Turn]) -> list[Claimed]:
+        """Lock what may go, and what waits for a limit of its own to have its time moved."""
+        if self.is_screened:
+            return candidates.lock_chosen(self._worth_locking(), self.clock.now)
+        rows = candidates.lock(turns, self.clock.now)
+        self.seen = len(rows)
+        return rows
+
+    def confirm(
+        self, rows: Sequence[Claimed], numbers: Mapping[int, PhoneNumber]
+    ) -> dict[uuid.UUID, Verdict]:
+        """Decide on the locked rows for good; those held by a limit of their own step back."""
+        held = {
+            row.pk: early
+            for row in rows
+            if (early := self.early.get(row.pk)) is not None and early.limit is not None
+        }
+        asked = {
+            row.pk: limits.ask(row, numbers[row.phone_number_id], self.clock.now)
+            for row in rows
+            if row.pk not in held
+        }
+        verdicts = limiter.confirm(list(asked.values()), self.clock.micros)
+        self.asks |= asked
+        self.decided = held | dict(zip(asked, verdicts, strict=True))
+        limits.step_back(
+            [
+                (pk, verdict)
+                for pk, verdict in self.decided.items()
+                if verdict.limit in limits.OF_MESSAGE
+            ]
+        )
+        return self.decided
+
+    def undo(self) -> None:
+        """Forget what was decided in a transaction that failed."""
+        self.decided = {}
+
+    def settle(self) -> None:
+        """Have Redis follow what became of the messages; call it after the transaction."""
+        granted = {pk: verdict for pk, verdict in self.early.items() if verdict.limit is None}
+        limiter.return_unused(
+            [
+                Used(self.asks[pk], verdict.window)
+                for pk, verdict in granted.items()
+                if pk not in self.decided or self.decided[pk].limit is not None
+            ]
+        )
+        differing = [
+            self.asks[pk]
+            for pk, verdict in granted.items()
+            if pk in self.decided and _differs(self.decided[pk], verdict)
+        ]
+        limiter.correct(differing, self.clock.micros)
+
+    def booked(self) -> dict[int, float]:
+        """Return the first free start slot of each number as far as it is known here."""
+        known: dict[int, int] = {}
+        for pk, verdict in self._last_words():
+            ask = self.asks[pk]
+            if verdict.limit is None:
+                free_at = verdict.at + ask.gap
+            elif verdict.limit == Limit.THROUGHPUT:
+                free_at = verdict.at + HORIZON
+            else:
+                continue
+            known[ask.number] = max(known.get(ask.number, 0), free_at)
+        return {number: self.clock.steady(free_at) for number, free_at in known.items()}
+
+    def _last_words(self) -> list[tuple[uuid.UUID, Verdict]]:
+        return list((self.early | self.decided).items())
+
+    def _worth_locking(self) -> list[uuid.UUID]:
+        return [
+            pk
+            for pk, verdict in self.early.items()
+            if verdict.limit is None or verdict.limit in limits.OF_MESSAGE
+        ]
+
+
+# What the database refused although Redis had let it go, and Redis should have known.
+_KNOWN_TO_BOTH = frozenset({Limit.QUOTA, Limit.PAIR, Limit.THROTTLED})
+
+
+def screen(turns: Sequence[Turn], numbers: Mapping[int, PhoneNumber], now: datetime) -> Screened:
+    """Ask Redis about what each lane may give."""
+    screened = Screened(limits.Clock(now, steady_seconds()))
+    if not turns or not limiter.is_worth_asking():
+        return screened
+    found = candidates.look(turns, now)
+    asks = {row.pk: limits.ask(row, numbers[row.phone_number_id], now) for row in found}
+    verdicts = limiter.screen(list(asks.values()), screened.clock.micros)
+    if verdicts is not None:
+        screened.is_screened, screened.asks, screened.seen = True, asks, len(asks)
+        screened.early = dict(zip(asks, verdicts, strict=True))
+    return screened
+
+
+def _differs(decided: Verdict, early: Verdict) -> bool:
+    """Say whether Redis should learn from the database: a refusal, or another window."""
+    return decided.limit in _KNOWN_TO_BOTH or (
+        decided.limit is None and decided.window != early.window
+    )

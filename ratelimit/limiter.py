@@ -1,0 +1,225 @@
+"""The limiter's front: Redis refuses early while it is there, the database has the last word."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TypeVar
+
+from django.conf import settings
+from django.db import transaction
+from redis import Redis
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from orgs import database as clock
+from ratelimit import metrics
+from ratelimit.breaker import Breaker
+from ratelimit.models import Hold
+from ratelimit.rules import Ask, Limit, Quota, Verdict, micros
+from ratelimit.stores import database
+from ratelimit.stores.redis import RedisStore, UnusableError
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+# After a failed call Redis is left alone for this long, seconds.
+REST_SECONDS = 5.0
+_FAULTS = (RedisError, OSError, UnusableError)
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What a message took when it was let go."""
+
+    ask: Ask
+    window: int
+
+
+@dataclass(slots=True)
+class Front:
+    """The Redis store with its breaker; one for a process."""
+
+    store: RedisStore
+    client: Redis
+    breaker: Breaker = field(default_factory=lambda: Breaker(REST_SECONDS))
+    # Organisations whose counts were taken from the database since Redis was last away: what
+    # it kept over an outage is older than what the database counted meanwhile.
+    current: set[int] = field(default_factory=set)
+
+    def call(self, deed: Callable[[], T]) -> T | None:
+        """Do it in Redis; None when Redis is, or has been a moment ago, away."""
+        if not self.breaker.may_try():
+            return None
+        try:
+            result = deed()
+        except _FAULTS as error:
+            self.current.clear()
+            metrics.BREAKER_OPEN.set(1)
+            if self.breaker.failed():
+                logger.warning("Redis away (%s): the database counts alone", type(error).__name__)
+            return None
+        if self.breaker.succeeded():
+            metrics.BREAKER_OPEN.set(0)
+            logger.info("Redis is back")
+        return result
+
+    def catch_up(self, asks: Sequence[Ask], now: int) -> None:
+        """Take the counts of organisations not met since the last outage from the database."""
+        strangers = {ask.org: ask.org_id for ask in asks if ask.org not in self.current}
+        if not strangers:
+            return
+        self.rewrite(strangers, now)
+        self.current |= strangers.keys()
+
+    def rewrite(self, orgs: dict[int, str], now: int) -> dict[int, Quota]:
+        """Overwrite the counts of organisations by what the database says; return that."""
+        quotas = database.read(orgs)
+        for org, org_id in orgs.items():
+            self.store.seed(org_id, quotas[org], now, overwrite=True)
+        return quotas
+
+
+def screen(asks: Sequence[Ask], now: int) -> list[Verdict] | None:
+    """Answer the asks early, in Redis; None when there is none to ask.
+
+    What may go is counted in Redis and must be confirmed, or given back by ``return_unused``.
+    Call it outside a transaction.
+    """
+    front = _front()
+    if front is None or not asks:
+        return None
+    begun = monotonic()
+    verdicts = front.call(lambda: _screen(front, asks, now))
+    if verdicts is not None:
+        metrics.count("redis", verdicts, begun)
+    return verdicts
+
+
+def is_worth_asking() -> bool:
+    """Say whether Redis can be expected to answer; an expectation, which ``screen`` tests."""
+    front = _front()
+    return front is not None and front.breaker.is_ready
+
+
+def confirm(asks: Sequence[Ask], now: int) -> list[Verdict]:
+    """Answer the asks for good and count what may go, in the caller's transaction."""
+    begun = monotonic()
+    verdicts = database.decide(asks, now)
+    metrics.count("database", verdicts, begun)
+    return verdicts
+
+
+def return_unused(unused: Sequence[Used]) -> None:
+    """Return to Redis what it had let go and was never confirmed."""
+    front = _front()
+    if front is not None and unused:
+        front.call(lambda: front.store.give_back([(used.ask, used.window) for used in unused]))
+
+
+def correct(asks: Sequence[Ask], now: int) -> None:
+    """Have Redis take over what the database knows, where the two disagreed on these asks."""
+    front = _front()
+    if front is None or not asks:
+        return
+    orgs = {ask.org: ask.org_id for ask in asks}
+
+    def rewrite() -> None:
+        front.rewrite(orgs, now)
+        for org, org_id in orgs.items():
+            mine = {(ask.number, ask.contact) for ask in asks if ask.org == org and ask.contact}
+            front.store.set_debts(org_id, database.debts(mine), now)
+
+    front.call(rewrite)
+
+
+@transaction.atomic
+def give_back(unused: Sequence[Used]) -> None:
+    """Return what was counted for messages that never reached the provider, in both stores."""
+    if not unused:
+        return
+    freed = database.give_back(
+        [(used.ask.org, used.window, used.ask.number, used.ask.contact) for used in unused]
+    )
+    release_quota_holds(freed)
+    transaction.on_commit(lambda: return_unused(unused), robust=True)
+
+
+def release_quota_holds(orgs: Iterable[int]) -> None:
+    """Let messages go that waited for the quota of these organisations."""
+    held = list(orgs)
+    if held:
+        Hold.objects.filter(
+            scope=Hold.Scope.ORGANIZATION, cause=Hold.Cause.QUOTA_EXCEEDED, org_id__in=held
+        ).delete()
+
+
+def changed(org: int, org_id: str) -> None:
+    """Have Redis follow a change of an organisation's row once it is committed."""
+    front = _front()
+    if front is None:
+        return
+
+    def follow() -> None:
+        front.call(lambda: front.rewrite({org: org_id}, micros(clock.now())))
+
+    transaction.on_commit(follow, robust=True)
+
+
+def redis_state() -> str:
+    """Return ``ok``, ``down`` or, in an installation without it, ``not used``."""
+    front = _front()
+    if front is None:
+        return "not used"
+    return "ok" if front.call(front.client.ping) else "down"
+
+
+def reset() -> None:
+    """Forget the connection and what was learned of Redis, as when its address changes."""
+    for front in _fronts.values():
+        front.client.close()
+    _fronts.clear()
+
+
+_fronts: dict[str, Front] = {}
+
+
+def _front() -> Front | None:
+    if not settings.REDIS_URL:
+        return None
+    front = _fronts.get(settings.REDIS_URL)
+    if front is None:
+        client = Redis.from_url(
+            settings.REDIS_URL,
+            socket_timeout=settings.OUTBOUND_REDIS_TIMEOUT_SECONDS,
+            socket_connect_timeout=settings.OUTBOUND_REDIS_TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 0),  # the breaker decides when to try again
+        )
+        front = _fronts.setdefault(
+            settings.REDIS_URL, Front(RedisStore(client, database.read), client)
+        )
+    return front
+
+
+def _screen(front: Front, asks: Sequence[Ask], now: int) -> list[Verdict]:
+    front.catch_up(asks, now)
+    verdicts = front.store.decide(asks, now)
+    refused = [place for place, verdict in enumerate(verdicts) if verdict.limit == Limit.QUOTA]
+    if refused:
+        # It stops a whole organisation, perhaps for a day: that is worth a look at the truth.
+        orgs = {asks[place].org: asks[place].org_id for place in refused}
+        quotas = front.rewrite(orgs, now)
+        again = [place for place in refused if has_room(quotas[asks[place].org], now)]
+        fresh = front.store.decide([asks[place] for place in again], now) if again else []
+        for place, verdict in zip(again, fresh, strict=True):
+            verdicts[place] = verdict
+    return verdicts
+
+
+def has_room(quota: Quota, now: int) -> bool:
+    """Say whether one more message fits the quota."""
+    return quota.sent < quota.limit or quota.reset <= now

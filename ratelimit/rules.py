@@ -1,0 +1,151 @@
+"""The limits as arithmetic: what is asked, what is answered, and the books both stores keep.
+
+All times are whole microseconds since 1970, UTC, so that Python, Lua and both databases reach
+the same figures.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+SECOND = 1_000_000
+DAY = 86_400 * SECOND
+
+# Meta's pair limit: one message per 6 s to one person, 45 at most borrowed from the future.
+PAIR_STEP = 6 * SECOND
+PAIR_BURST = 45
+PAIR_DEBT = PAIR_STEP * (PAIR_BURST - 1)
+# Start slots are given out this far ahead; a worker that dies takes no more than these along.
+HORIZON = SECOND // 2
+# A start slot is good for this long. Slots are evenly spaced, so a sliding second holds at most
+# rate * (1 + 0.05) + 1 starts; a sender that comes later books again.
+GRACE = SECOND // 20
+# A number that met its throughput at Meta goes at half its rate and gains a tenth a minute.
+FULL_SHARE = 1000  # per mille of the configured rate
+LEAST_SHARE = 20
+RECOVERY_PER_MINUTE = 100
+# A portfolio that has reached this share of its tier's people is warned of.
+TIER_WARNING = 0.8
+# A person held by the tier is looked at again no sooner and no later than this.
+TIER_WAIT_LEAST = 300 * SECOND
+TIER_WAIT_MOST = 3_600 * SECOND
+
+LARGEST_QUOTA = 1_000_000_000
+
+
+class Limit(enum.StrEnum):
+    """Which limit holds a message."""
+
+    THROTTLED = "THROTTLED"  # Meta throttles the whole organisation
+    QUOTA = "QUOTA_EXCEEDED"  # the organisation has used up its window
+    PAIR = "PAIR_LIMIT"  # too many messages from one number to one person
+    CONTACTS = "CONTACT_LIMIT"  # the portfolio has reached as many people as its tier allows
+    THROUGHPUT = "THROUGHPUT"  # the number's start slots are given out for now
+
+
+class Ask(NamedTuple):
+    """One message that would like to go."""
+
+    org: int  # the organisation's primary key
+    org_id: str  # its public id, for the names of the keys
+    number: int  # the phone number's primary key
+    gap: int  # between two starts of the number, from gap()
+    contact: int = 0  # the person's primary key; 0: no pair limit
+    portfolio: str = ""  # Meta's id of the business portfolio
+    tier: int = 0  # unique people per 24 hours; 0: not limited or not counted
+
+
+class Verdict(NamedTuple):
+    """What became of one ask."""
+
+    limit: Limit | None  # None: it may go
+    at: int  # its start slot; held: when to look again
+    window: int = 0  # the end of the quota window it was counted in
+
+
+@dataclass(slots=True)
+class Quota:
+    """An organisation's quota, count and throttle, as both stores know them."""
+
+    limit: int
+    sent: int = 0
+    reset: int = 0  # end of the window; 0: none has begun
+    throttled: int = 0  # until when
+
+
+@dataclass(slots=True)
+class Books:
+    """The usage a decision rests on and changes; the caller has locked and will write it."""
+
+    window: int  # length of the quota window
+    quotas: dict[int, Quota]
+    slots: dict[int, int]  # by number: the first free start slot
+    pairs: dict[tuple[int, int], int]  # by number and person: when the debt is paid
+    reach: Callable[[Ask], int] | None = None  # until when the tier holds it; 0: it may go
+    reached: list[Ask] = field(default_factory=list)  # let go; counts towards the tier
+
+    def decide(self, asks: Sequence[Ask], now: int) -> list[Verdict]:
+        """Answer the asks in their order, each knowing what those before it took."""
+        held: dict[tuple[int, int], int] = {}
+        return [self._decide(ask, now, held) for ask in asks]
+
+    def _decide(self, ask: Ask, now: int, held: dict[tuple[int, int], int]) -> Verdict:
+        quota = self.quotas[ask.org]
+        if quota.throttled > now:
+            return Verdict(Limit.THROTTLED, quota.throttled)
+        if quota.reset <= now:
+            quota.sent, quota.reset = 0, 0
+        if quota.sent >= quota.limit:
+            return Verdict(Limit.QUOTA, quota.reset or now + self.window)
+        pair = (ask.number, ask.contact)
+        free_at = self.pairs.get(pair, 0) if ask.contact else 0
+        if free_at - now > PAIR_DEBT:
+            # Others of the same pair queue up behind, or they would all come back at once.
+            place = held.get(pair, 0)
+            held[pair] = place + 1
+            return Verdict(Limit.PAIR, free_at - PAIR_DEBT + place * PAIR_STEP)
+        slot = max(now, self.slots.get(ask.number, 0))
+        if slot > now + HORIZON:
+            return Verdict(Limit.THROUGHPUT, slot - HORIZON)
+        if ask.tier and self.reach is not None:
+            until = self.reach(ask)
+            if until:
+                return Verdict(Limit.CONTACTS, until)
+            self.reached.append(ask)
+        if not quota.reset:
+            quota.reset = now + self.window
+        quota.sent += 1
+        if ask.contact:
+            self.pairs[pair] = max(free_at, now) + PAIR_STEP
+        self.slots[ask.number] = slot + ask.gap
+        return Verdict(None, slot, quota.reset)
+
+
+def gap(rate: int, share: int = FULL_SHARE) -> int:
+    """Return the time between two starts at so many messages per second, at a share per mille."""
+    return -(-SECOND * FULL_SHARE // (max(1, rate) * max(1, share)))
+
+
+def recovered(share: int, lowered_at: datetime | None, now: datetime) -> int:
+    """Return the share, per mille, that a lowered number has reached by now."""
+    if lowered_at is None or share >= FULL_SHARE:
+        return FULL_SHARE
+    minutes = max(0, int((now - lowered_at).total_seconds() // 60))
+    return min(FULL_SHARE, share + RECOVERY_PER_MINUTE * minutes)
+
+
+def micros(at: datetime | None) -> int:
+    """Return the time as microseconds; 0 for none."""
+    return 0 if at is None else (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(at: int) -> datetime:
+    """Return the microseconds as a time, aware UTC."""
+    return _EPOCH + timedelta(microseconds=at)
+
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

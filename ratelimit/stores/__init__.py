@@ -1,0 +1,1 @@
+"""Two places to count in, one behaviour."""

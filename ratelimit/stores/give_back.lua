@@ -1,0 +1,17 @@
+-- Returns capacity of one organisation that was not used.
+-- KEYS: counter, window; a key for each pair.
+-- ARGV: how many of the quota, the window they were counted in, the pair step; how often each pair.
+local known = redis.call('MGET', KEYS[1], KEYS[2])
+local sent, ends = known[1], known[2]
+if sent and ends == ARGV[2] and tonumber(sent) then
+  local left = math.max(0, tonumber(sent) - tonumber(ARGV[1]))
+  redis.call('SET', KEYS[1], string.format('%.0f', left), 'KEEPTTL')
+end
+for place = 3, #KEYS do
+  local owed = redis.call('MGET', KEYS[place])[1]
+  if owed and tonumber(owed) then
+    local less = tonumber(owed) - tonumber(ARGV[3]) * tonumber(ARGV[place + 1])
+    redis.call('SET', KEYS[place], string.format('%.0f', math.max(0, less)), 'KEEPTTL')
+  end
+end
+return 1

@@ -1,0 +1,164 @@
+"""Counting in Redis, by one script for a whole batch.
+
+All keys of an organisation share a hash tag, so that its script runs on one node of a cluster.
+The times in the keys are compared with the caller's clock; their lives only tidy up.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from redis import Redis
+from redis.exceptions import NoScriptError
+
+from ratelimit.rules import (
+    HORIZON,
+    PAIR_DEBT,
+    PAIR_STEP,
+    SECOND,
+    Ask,
+    Limit,
+    Quota,
+    Verdict,
+)
+
+logger = logging.getLogger(__name__)
+
+_LIMITS = (None, Limit.THROTTLED, Limit.QUOTA, Limit.PAIR, Limit.THROUGHPUT)
+_FOLDER = Path(__file__).parent
+
+Load = Callable[[Collection[int]], Mapping[int, Quota]]
+
+
+class RedisStore:
+    """Answers for the organisations whose quota it knows, and asks ``load`` for the others."""
+
+    def __init__(self, client: Redis, load: Load) -> None:
+        self._client = client
+        self._load = load
+        self._scripts = {
+            name: (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
+            for name in ("decide", "seed", "give_back")
+        }
+        self._hashes: dict[str, str] = {}
+        self._rubbish: set[str] = set()  # organisations whose keys were already reported
+
+    def decide(self, asks: Sequence[Ask], now: int) -> list[Verdict]:
+        """Answer the asks and count those that may go; portfolios' tiers are not known here."""
+        verdicts: list[Verdict | None] = [None] * len(asks)
+        places: dict[int, list[int]] = {}
+        for place, ask in enumerate(asks):
+            places.setdefault(ask.org, []).append(place)
+        for of_org in places.values():
+            batch = [asks[place] for place in of_org]
+            for place, verdict in zip(of_org, self._decide(batch, now), strict=True):
+                verdicts[place] = verdict
+        return [verdict for verdict in verdicts if verdict is not None]
+
+    def give_back(self, asks: Sequence[tuple[Ask, int]]) -> None:
+        """Return what was counted in a window and not used."""
+        by_window: dict[tuple[int, int], list[Ask]] = {}
+        for ask, window in asks:
+            by_window.setdefault((ask.org, window), []).append(ask)
+        for (_org, window), unused in by_window.items():
+            counter, _limit, ends, _throttle = _keys(unused[0].org_id)
+            pairs = Counter(_pair_key(ask) for ask in unused if ask.contact)
+            self._run(
+                "give_back",
+                [counter, ends, *pairs],
+                [len(unused), window, PAIR_STEP, *pairs.values()],
+            )
+
+    def seed(self, org_id: str, quota: Quota, now: int, *, overwrite: bool = False) -> None:
+        """Take over what the database knows; unless ``overwrite``, only where nothing is known."""
+        length = settings.WHATSAPP_RATE_LIMIT_WINDOW_SECONDS * SECOND
+        arguments = [quota.sent, quota.limit, quota.reset, quota.throttled, now, length]
+        found = self._run("seed", _keys(org_id), [*arguments, int(overwrite)])
+        if found == 2 and org_id not in self._rubbish:
+            self._rubbish.add(org_id)
+            logger.warning("Limit keys in Redis were unusable; rebuilt", extra={"org_id": org_id})
+
+    def set_debts(self, org_id: str, debts: Mapping[tuple[int, int], int], now: int) -> None:
+        """Take over what the database knows of some pairs."""
+        for (number, contact), free_at in debts.items():
+            life = max(0, free_at - now) // 1000 + 60_000
+            self._client.set(_pair_name(org_id, number, contact), free_at, px=life)
+
+    def _decide(self, asks: Sequence[Ask], now: int) -> list[Verdict]:
+        keys, arguments = _packed(asks, now)
+        answer = self._run("decide", keys, arguments)
+        tries = 0
+        while not answer:
+            # Somebody may flush it between the two; a third time it is not Redis that we see.
+            tries += 1
+            if tries > 3:
+                message = "Redis does not keep what it is given"
+                raise UnusableError(message)
+            ask = asks[0]
+            self.seed(ask.org_id, self._load([ask.org])[ask.org], now)
+            answer = self._run("decide", keys, arguments)
+        window = answer[-1]
+        codes = answer[:-1]
+        return [
+            Verdict(_LIMITS[code], at, 0 if code else window)
+            for code, at in zip(codes[::2], codes[1::2], strict=True)
+        ]
+
+    def _run(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+        """Run a script by its hash; a server that does not know it is given it first."""
+        known = self._hashes.get(name)
+        if known is None:
+            known = self._hashes[name] = str(self._client.script_load(self._scripts[name]))
+        try:
+            return self._client.evalsha(known, len(keys), *keys, *arguments)
+        except NoScriptError:
+            return self._client.eval(self._scripts[name], len(keys), *keys, *arguments)
+
+
+class UnusableError(Exception):
+    """Redis answers, but nothing can be counted in it."""
+
+
+def _packed(asks: Sequence[Ask], now: int) -> tuple[list[str], list[int]]:
+    """Return the keys and arguments of the script for the asks of one organisation."""
+    org_id = asks[0].org_id
+    numbers: dict[int, int] = {}
+    gaps: list[int] = []
+    pairs: dict[tuple[int, int], int] = {}
+    places: list[int] = []
+    for ask in asks:
+        number = numbers.get(ask.number)
+        if number is None:
+            number = numbers[ask.number] = len(numbers) + 1
+            gaps.append(ask.gap)
+        pair = pairs.setdefault((ask.number, ask.contact), len(pairs) + 1) if ask.contact else 0
+        places += (number, pair)
+    keys = [
+        *_keys(org_id),
+        *(f"whatsapp:ratelimit:throughput:{{{org_id}}}:{number}" for number in numbers),
+        *(_pair_name(org_id, number, contact) for number, contact in pairs),
+    ]
+    length = settings.WHATSAPP_RATE_LIMIT_WINDOW_SECONDS * SECOND
+    fixed = [now, HORIZON, PAIR_STEP, PAIR_DEBT, length, len(numbers)]
+    return keys, [*fixed, *gaps, *places]
+
+
+def _keys(org_id: str) -> list[str]:
+    """Return the names of the organisation's keys; the braces are a cluster's hash tag."""
+    return [
+        f"whatsapp:ratelimit:{what}:{{{org_id}}}"
+        for what in ("counter", "limit", "window", "throttle")
+    ]
+
+
+def _pair_key(ask: Ask) -> str:
+    return _pair_name(ask.org_id, ask.number, ask.contact)
+
+
+def _pair_name(org_id: str, number: int, contact: int) -> str:
+    return f"whatsapp:ratelimit:pair:{{{org_id}}}:{number}:{contact}"
