@@ -13,7 +13,12 @@ GRACE_SECONDS = GRACE / SECOND
 # Without new slots, as while the database is away, they are asked for again after this, seconds.
 ASK_AGAIN_SECONDS = 1.0
 
-BookAgain = Callable[[Sequence[str]], dict[str, float]]
+# New slots begin this much later, seconds, doubling while they are missed again and again: on a
+# machine that stalls, booking itself may take longer than a slot is good for.
+LEAD_SECONDS = 0.05
+LONGEST_LEAD_SECONDS = 1.6
+
+BookAgain = Callable[[Sequence[str], float], dict[str, float]]
 
 
 class Departures:
@@ -21,13 +26,14 @@ class Departures:
 
     A slot is good for a moment only, or what a stalled process sends late would meet what
     others send on time: a call that misses its slot gets another by ``book_again`` (keys of
-    calls to new slots, by steady_seconds()).
+    calls and the seconds to leave before the first; returns new slots by steady_seconds()).
     """
 
     def __init__(self, book_again: BookAgain) -> None:
         self._book_again = book_again
         self._waiting: list[tuple[float, int, Outgoing, bool]] = []  # the last: it has a slot
         self._serial = itertools.count()
+        self._lead = LEAD_SECONDS
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -46,8 +52,11 @@ class Departures:
             in_time = has_slot and now - start_at <= GRACE_SECONDS
             # After its deadline the provider will not send it: that needs no slot.
             (going if in_time or now >= outgoing.deadline else missed).append(outgoing)
+        if going:
+            self._lead = LEAD_SECONDS
         if missed:
-            slots = self._book_again([outgoing.key for outgoing in missed])
+            slots = self._book_again([outgoing.key for outgoing in missed], self._lead)
+            self._lead = min(2 * self._lead, LONGEST_LEAD_SECONDS)
             for outgoing in missed:
                 slot = slots.get(outgoing.key)
                 again_at = now + ASK_AGAIN_SECONDS if slot is None else slot

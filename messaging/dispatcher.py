@@ -162,7 +162,7 @@ class Dispatcher:
             self._couriers[channel] = courier
         return courier
 
-    def _book_again(self, keys: Sequence[str]) -> dict[str, float]:
+    def _book_again(self, keys: Sequence[str], lead: float) -> dict[str, float]:
         """Return new start slots for calls that missed theirs; a courier's thread asks."""
         slots: dict[str, float] = {}
         by_number: dict[int, list[str]] = {}
@@ -171,7 +171,7 @@ class Dispatcher:
             by_number.setdefault(message.phone_number_id, []).append(key)
         try:
             for of_number in by_number.values():
-                starts = limits.book_again([messages[key] for key in of_number])
+                starts = limits.book_again([messages[key] for key in of_number], lead)
                 slots |= dict(zip(of_number, starts, strict=True))
         except DatabaseError as error:
             connection.close()

@@ -127,15 +127,17 @@ def note(
         _throttle_org(pause)
 
 
-def book_again(messages: Sequence[Claimed]) -> list[float]:
-    """Return new start slots for messages of one number that missed theirs, steady_seconds()."""
+def book_again(messages: Sequence[Claimed], lead: float) -> list[float]:
+    """Return new start slots for messages of one number that missed theirs, steady_seconds().
+
+    The first comes no sooner than after ``lead`` seconds.
+    """
     number = messages[0].phone_number
     with transaction.atomic():
         clock = Clock.read()
         gap = gap_of(number, clock.now)
-        slots = books.book_starts(
-            number.org_id, number.pk, gap, len(messages), rules.micros(clock.now)
-        )
+        soonest = clock.micros + int(lead * rules.SECOND)
+        slots = books.book_starts(number.org_id, number.pk, gap, len(messages), soonest)
     return [clock.steady(slot) for slot in slots]
 
 

@@ -103,6 +103,7 @@ class OutboundMessage(models.Model):
     held_by = models.CharField(
         max_length=16,
         blank=True,
+        default="",
         db_default="",
         help_text="The limit that moved the due time of a queued message; the claim clears it.",
     )

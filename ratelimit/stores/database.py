@@ -85,10 +85,10 @@ def give_back(used: Sequence[tuple[int, int, int, int]]) -> set[int]:
     return {org for org in full if quotas[org].sent < quotas[org].limit}
 
 
-def book_starts(org: int, number: int, gap: int, count: int, now: int) -> list[int]:
+def book_starts(org: int, number: int, gap: int, count: int, soonest: int) -> list[int]:
     """Return so many start slots of a number, however far ahead; needs a transaction."""
     lock([org])
-    first = max(now, _slots({number}).get(number, 0))
+    first = max(soonest, _slots({number}).get(number, 0))
     slots = [first + place * gap for place in range(count)]
     _write_slots({number: slots[-1] + gap})
     return slots

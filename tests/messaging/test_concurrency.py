@@ -64,7 +64,7 @@ def test_workers_share_the_queue_and_send_nothing_twice(monkeypatch, settings):
         return providers[-1]
 
     monkeypatch.setattr(channels, "provider", provider)
-    messages = due(60)
+    messages = due(40)
 
     def work(_place: int) -> int:
         taken = 0
@@ -73,12 +73,12 @@ def test_workers_share_the_queue_and_send_nothing_twice(monkeypatch, settings):
         return taken
 
     given = at_once(4, work)
-    assert sum(given) == 60
+    assert sum(given) == 40
     assert set(Counter(sent.key for provider in providers for sent in provider.sent).values()) == {
         1
     }
     assert OutboundMessage.objects.filter(status=Status.SENT).count() == len(messages)
-    assert OutboundAttempt.objects.count() == 60
+    assert OutboundAttempt.objects.count() == 40
 
 
 def test_a_claim_passes_over_what_another_holds():
