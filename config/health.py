@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import logging
 
-from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.http import require_safe
-from django_redis import get_redis_connection
-from django_redis.exceptions import ConnectionInterrupted
-from redis.exceptions import RedisError
+
+from ratelimit import limiter
 
 logger = logging.getLogger(__name__)
 
@@ -25,7 +23,7 @@ def healthz(_request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(_request: HttpRequest) -> HttpResponse:
     """Answer 200 when the database answers and is migrated; Redis is reported, not required."""
-    checks = {"database": _database(), "redis": _redis()}
+    checks = {"database": _database(), "redis": limiter.redis_state()}
     ready = checks["database"] == "ok"
     return JsonResponse(
         {"status": "ok" if ready else "unavailable", "checks": checks},
@@ -41,14 +39,3 @@ def _database() -> str:
         logger.warning("Readiness: the database does not answer")
         return "down"
     return "migrations pending" if pending else "ok"
-
-
-def _redis() -> str:
-    if not settings.REDIS_URL:
-        return "not used"
-    try:
-        # The cache itself hides faults; its client does not.
-        get_redis_connection("default").ping()
-    except (RedisError, ConnectionInterrupted, OSError):
-        return "down"
-    return "ok"

@@ -41,6 +41,12 @@ DEFAULTS = (
         "Accounts whose templates are due are read from Meta; each every 15 minutes.",
     ),
     Entry(
+        "Forget usage that counts no more",
+        "ratelimit.forget",
+        900,
+        "Paid debts of pairs, and people reached long ago, would only pile up.",
+    ),
+    Entry(
         "Delete what has been kept long enough",
         "messaging.purge",
         3600,

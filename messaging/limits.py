@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from messaging.candidates import Claimed
-from messaging.models import OutboundMessage, PhoneNumber
+from messaging.models import BusinessAccount, OutboundMessage, PhoneNumber
 from messaging.providers.base import Outcome, Result, Scope, steady_seconds
 from orgs import database
 from ratelimit import holds, limiter, quota, rules
@@ -55,9 +55,14 @@ def ask(message: Asking, number: PhoneNumber, now: datetime) -> Ask:
         number.pk,
         gap_of(number, now),
         message.contact_id,
-        account.portfolio_id or account.waba_id,
+        portfolio_of(account),
         tier,
     )
+
+
+def portfolio_of(account: BusinessAccount) -> str:
+    """Return Meta's id of the account's portfolio; an account without one counts by itself."""
+    return account.portfolio_id or account.waba_id
 
 
 def gap_of(number: PhoneNumber, now: datetime) -> int:

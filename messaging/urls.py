@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from messaging.api import batches, dlq, messages, sending, templates, webhooks
+from messaging.api import batches, dlq, messages, quota, sending, templates, webhooks
 
 # Webhooks are the busiest, then new messages.
 urlpatterns = [
@@ -43,4 +43,5 @@ urlpatterns = [
     path("sending", sending.Sending.as_view(), name="sending"),
     path("sending/pause", sending.PauseSending.as_view(), name="sending-pause"),
     path("sending/resume", sending.ResumeSending.as_view(), name="sending-resume"),
+    path("rate-limits/whatsapp/quota", quota.WhatsAppQuota.as_view(), name="whatsapp-quota"),
 ]

@@ -10,10 +10,15 @@ from messaging.models import OutboundMessage
 from messaging.states import Status
 from ratelimit import holds
 from ratelimit.models import Hold
+from ratelimit.rules import Limit
 
 INACTIVE = "inactive"
 SCHEDULED = "scheduled"
 RETRY = "retry"
+_LIMITS = {
+    Limit.PAIR.value: "Too many messages from this number to this person in a short time.",
+    Limit.CONTACTS.value: "The portfolio has reached as many people in 24 hours as it may.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ def own_time(message: OutboundMessage, now: datetime) -> Waiting | None:
     """Return why a queued message is due later, whatever holds there are; None when it is due."""
     if message.status != Status.QUEUED or message.due_at is None or message.due_at <= now:
         return None
+    if message.held_by:
+        return Waiting(message.held_by, message.due_at, _LIMITS.get(message.held_by, ""))
     if message.last_attempt_number:
         return Waiting(RETRY, message.due_at, message.error_message)
     return Waiting(SCHEDULED, message.due_at, "The client asked for a later time.")

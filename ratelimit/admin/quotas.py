@@ -1,0 +1,167 @@
+"""The console's page of quotas: what is used, raising it, ending a throttle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
+
+from orgs import database
+from ratelimit import quota
+from ratelimit.models import WhatsAppRateLimit
+from ratelimit.rules import LARGEST_QUOTA
+
+# Shares from which the bar changes its colour.
+WARNING, FULL = 0.8, 1.0
+
+
+class ReasonForm(forms.Form):
+    """Why it is done, for the audit trail."""
+
+    reason = forms.CharField(
+        max_length=500,
+        label="Reason (kept in the audit trail)",
+        widget=UnfoldAdminTextInputWidget,
+        error_messages={"required": "Say why, so that others can follow it later."},
+    )
+
+
+class QuotaForm(ReasonForm):
+    """A higher quota, with its reason."""
+
+    quota = forms.IntegerField(
+        min_value=1,
+        max_value=LARGEST_QUOTA,
+        label="Messages per window",
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
+    field_order = ["quota", "reason"]
+
+
+@admin.register(WhatsAppRateLimit)
+class WhatsAppRateLimitAdmin(ModelAdmin[WhatsAppRateLimit]):
+    """What each organisation has used of its quota."""
+
+    list_display = ["org", "usage", "reset_at", "throttle"]
+    list_display_links = None
+    list_select_related = ["org"]
+    search_fields = ["org__org_id", "org__name"]
+    ordering = ["-messages_sent", "org"]
+    actions = ["raise_quota", "lift_throttle"]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Show the list, those that never sent included."""
+        quota.ensure_rows()
+        response: HttpResponse = super().changelist_view(request, extra_context)
+        return response
+
+    @display(description="Used")
+    def usage(self, row: WhatsAppRateLimit) -> SafeString:
+        """Return a bar with the figures."""
+        status = quota.of_row(row, database.now())
+        colour = "bg-primary-600"
+        if status.share >= WARNING:
+            colour = "bg-red-600" if status.share >= FULL else "bg-orange-500"
+        return render_to_string(
+            "admin/ratelimit/usage.html",
+            {
+                "percent": f"{min(100.0, status.share * 100):.1f}",
+                "colour": colour,
+                "text": f"{status.sent:,} of {status.limit:,}",
+            },
+        )
+
+    @display(description="Throttle", label={"none": "success", "throttled": "danger"})
+    def throttle(self, row: WhatsAppRateLimit) -> tuple[str, str]:
+        """Say whether Meta's rate limits hold it, and until when."""
+        now = database.now()
+        if not quota.is_throttled(row.org, now):
+            return "none", "None"
+        until = quota.of_row(row, now).throttled_until
+        return "throttled", f"Until {until:%H:%M:%S}" if until else "A number or account"
+
+    @admin.action(description="Raise quota", permissions=["limit"])
+    def raise_quota(
+        self, request: HttpRequest, queryset: QuerySet[WhatsAppRateLimit]
+    ) -> HttpResponse | None:
+        """Ask for the new quota and a reason; then set it."""
+        form = QuotaForm(request.POST if "confirmed" in request.POST else None)
+        if not form.is_valid():
+            text = "Messages that wait for the quota go at once."
+            return self._ask(request, queryset, form, "Raise quota", text)
+        data = form.cleaned_data
+        raised = [
+            row
+            for row in queryset.select_related("org")
+            if quota.of_row(row, database.now()).limit < data["quota"]
+        ]
+        for row in raised:
+            quota.change(row.org, data["quota"], actor=_actor(request), reason=data["reason"])
+        self.message_user(request, f"{len(raised)} quota(s) raised.", messages.SUCCESS)
+        return None
+
+    @admin.action(description="Lift throttle", permissions=["limit"])
+    def lift_throttle(
+        self, request: HttpRequest, queryset: QuerySet[WhatsAppRateLimit]
+    ) -> HttpResponse | None:
+        """Ask for a reason; then let everything go that Meta's rate limits held."""
+        form = ReasonForm(request.POST if "confirmed" in request.POST else None)
+        if not form.is_valid():
+            text = "Everything held by Meta's rate limits goes at once; Meta may refuse it again."
+            return self._ask(request, queryset, form, "Lift throttle", text)
+        lifted = [
+            quota.lift_throttle(row.org, actor=_actor(request), reason=form.cleaned_data["reason"])
+            for row in queryset.select_related("org")
+        ]
+        self.message_user(request, f"{sum(lifted)} throttle(s) lifted.", messages.SUCCESS)
+        return None
+
+    def has_limit_permission(self, request: HttpRequest) -> bool:
+        """Say whether this person may change limits."""
+        return bool(request.user.has_perm("ratelimit.change_whatsappratelimit"))
+
+    def has_add_permission(self, _request: HttpRequest) -> bool:
+        """Every organisation has its row."""
+        return False
+
+    def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Quotas change by an action with a reason; counts are the engine's."""
+        return False
+
+    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        """Without it the organisation would begin a new window."""
+        return False
+
+    def _ask(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[WhatsAppRateLimit],
+        form: forms.Form,
+        title: str,
+        explanation: str,
+    ) -> HttpResponse:
+        context = {
+            **self.admin_site.each_context(request),
+            "title": title,
+            "opts": self.opts,
+            "action": request.POST["action"],
+            "rows": queryset.select_related("org"),
+            "form": form,
+            "explanation": explanation,
+            "action_checkbox_name": ACTION_CHECKBOX_NAME,
+        }
+        return TemplateResponse(request, "admin/ratelimit/change.html", context)
+
+
+def _actor(request: HttpRequest) -> str:
+    return f"user:{request.user.pk}"
