@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('messaging', '0005_lean_indexes'),
+        ('messaging', '0006_webhook_rights'),
     ]
 
     operations = [
