@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import dispatch, fairness, growth, idle, intake, webhooks
+from bench import dispatch, fairness, growth, idle, intake, limits, webhooks
 from bench.report import Report
 from tests import services
 
@@ -20,6 +20,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "growth": growth.run,
     "idle": idle.run,
     "intake": intake.run,
+    "limits": limits.run,
     "webhooks": webhooks.run,
 }
 

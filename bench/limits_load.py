@@ -1,0 +1,158 @@
+"""One way of asking the limits, as fast as it goes, by some threads. Prints figures as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+
+import django
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+django.setup()
+
+from django.db import connection, transaction  # noqa: E402 - Django is set up first
+from django.utils import timezone  # noqa: E402 - as above
+
+from orgs.models import Organization  # noqa: E402 - as above
+from ratelimit import limiter  # noqa: E402 - as above
+from ratelimit.models import WhatsAppRateLimit  # noqa: E402 - as above
+from ratelimit.rules import LARGEST_QUOTA, SECOND, Ask  # noqa: E402 - as above
+from ratelimit.stores import database  # noqa: E402 - as above
+
+WARM_SECONDS = 0.5
+# A start slot each microsecond: the throughput is counted, but holds nobody.
+GAP = 1
+
+_people = itertools.count(1)
+
+
+def main() -> None:
+    """Run the case in all threads at once and print what was granted."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("case", choices=sorted(CASES))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--pairs", action="store_true", help="a different person each")
+    parser.add_argument("--seconds", type=float, default=3.0)
+    options = parser.parse_args()
+    org = _organization()
+    deed = CASES[options.case](org, options.batch, options.pairs)
+    counts = [0] * options.threads
+    failures: list[BaseException] = []
+    start = threading.Barrier(options.threads)
+
+    def run(place: int) -> None:
+        try:
+            _until(deed, WARM_SECONDS)
+            start.wait(30)
+            counts[place] = _until(deed, options.seconds)
+        except BaseException as error:  # noqa: BLE001 - shown by the main thread
+            failures.append(error)
+            start.abort()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(options.threads)]
+    cpu = time.process_time()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+    decisions = sum(counts) / options.seconds
+    print(
+        json.dumps(
+            {
+                "decisions_per_second": decisions,
+                "permits_per_second": decisions * options.batch,
+                "client_us_per_permit": (time.process_time() - cpu)
+                * 1e6
+                / max(1, sum(counts) * options.batch),
+            }
+        )
+    )
+
+
+def _until(deed: Callable[[], None], seconds: float) -> int:
+    end = time.monotonic() + seconds
+    count = 0
+    while time.monotonic() < end:
+        deed()
+        count += 1
+    return count
+
+
+def _asks(org: Organization, batch: int, *, pairs: bool) -> list[Ask]:
+    return [Ask(org.pk, org.org_id, 1, GAP, next(_people) if pairs else 0) for _ in range(batch)]
+
+
+def _now() -> int:
+    return int(time.time() * SECOND)
+
+
+def _redis(org: Organization, batch: int, pairs: bool) -> Callable[[], None]:  # noqa: FBT001 - a case
+    front = limiter._front()  # noqa: SLF001 - the store itself is measured
+    assert front is not None
+
+    def decide() -> None:
+        verdicts = front.store.decide(_asks(org, batch, pairs=pairs), _now())
+        assert not any(verdict.limit for verdict in verdicts)
+
+    return decide
+
+
+def _database(org: Organization, batch: int, pairs: bool) -> Callable[[], None]:  # noqa: FBT001 - a case
+    def decide() -> None:
+        with transaction.atomic():
+            verdicts = database.decide(_asks(org, batch, pairs=pairs), _now())
+        assert not any(verdict.limit for verdict in verdicts)
+
+    return decide
+
+
+def _incr(org: Organization, _batch: int, _pairs: bool) -> Callable[[], None]:  # noqa: FBT001 - a case
+    front = limiter._front()  # noqa: SLF001 - the same client
+    assert front is not None
+    client, key = front.client, f"bench:{org.org_id}"
+
+    def count() -> None:
+        client.incr(key)
+
+    return count
+
+
+def _literal(org: Organization, _batch: int, _pairs: bool) -> Callable[[], None]:  # noqa: FBT001 - a case
+    """The specification's check in the database: lock the row, compare, add one, save."""
+
+    def check() -> None:
+        with transaction.atomic():
+            row = WhatsAppRateLimit.objects.select_for_update().get(org=org)
+            now = timezone.now()
+            if row.reset_at is None or row.reset_at <= now:
+                row.messages_sent, row.reset_at = 0, now + timedelta(days=1)
+            assert row.quota_limit is not None
+            assert row.messages_sent < row.quota_limit
+            row.messages_sent += 1
+            row.save()
+
+    return check
+
+
+CASES = {"redis": _redis, "database": _database, "incr": _incr, "literal": _literal}
+
+
+def _organization() -> Organization:
+    org, _ = Organization.objects.get_or_create(org_id="bench", defaults={"name": "Bench"})
+    WhatsAppRateLimit.objects.update_or_create(org=org, defaults={"quota_limit": LARGEST_QUOTA})
+    return org
+
+
+if __name__ == "__main__":
+    main()
