@@ -21,6 +21,7 @@ from ratelimit.limiter import Used
 from ratelimit.models import Hold
 from ratelimit.rules import Ask, Limit, Verdict
 from ratelimit.stores import database as books
+from ratelimit.stores import rows
 
 # Free-form messages go only inside a service window, which costs a portfolio nothing.
 _COUNTS_FOR_TIER = frozenset({"template"})
@@ -90,7 +91,7 @@ def hold_exhausted(orgs: Mapping[int, str], now: datetime) -> None:
     """
     if not orgs:
         return
-    quotas = books.lock(sorted(orgs))
+    quotas = rows.lock(sorted(orgs))
     at = rules.micros(now)
     holds.place(
         [

@@ -20,7 +20,7 @@ from ratelimit import metrics
 from ratelimit.breaker import Breaker
 from ratelimit.models import Hold
 from ratelimit.rules import Ask, Limit, Quota, Verdict, micros
-from ratelimit.stores import database
+from ratelimit.stores import database, rows
 from ratelimit.stores.redis import RedisStore, UnusableError
 
 logger = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class Front:
 
     def rewrite(self, orgs: dict[int, str], now: int) -> dict[int, Quota]:
         """Overwrite the counts of organisations by what the database says; return that."""
-        quotas = database.read(orgs)
+        quotas = rows.read(orgs)
         for org, org_id in orgs.items():
             self.store.seed(org_id, quotas[org], now, overwrite=True)
         return quotas
@@ -132,7 +132,7 @@ def correct(asks: Sequence[Ask], now: int) -> None:
         front.rewrite(orgs, now)
         for org, org_id in orgs.items():
             mine = {(ask.number, ask.contact) for ask in asks if ask.org == org and ask.contact}
-            front.store.set_debts(org_id, database.debts(mine), now)
+            front.store.set_debts(org_id, rows.debts(mine), now)
 
     front.call(rewrite)
 
@@ -199,9 +199,7 @@ def _front() -> Front | None:
             socket_connect_timeout=settings.OUTBOUND_REDIS_TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 0),  # the breaker decides when to try again
         )
-        front = _fronts.setdefault(
-            settings.REDIS_URL, Front(RedisStore(client, database.read), client)
-        )
+        front = _fronts.setdefault(settings.REDIS_URL, Front(RedisStore(client, rows.read), client))
     return front
 
 

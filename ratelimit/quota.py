@@ -14,7 +14,7 @@ from orgs.models import Organization
 from ratelimit import holds, limiter
 from ratelimit.models import Hold, WhatsAppRateLimit
 from ratelimit.rules import LARGEST_QUOTA
-from ratelimit.stores import database as books
+from ratelimit.stores import rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def checked(value: object) -> int:
 def change(org: Organization, limit: object, *, actor: str, reason: str) -> None:
     """Set the quota; raised, it lets waiting messages go at once. Raises QuotaError."""
     fresh = checked(limit)
-    known = books.lock([org.pk])[org.pk]
+    known = rows.lock([org.pk])[org.pk]
     WhatsAppRateLimit.objects.of(org).update(quota_limit=fresh)
     if known.sent < fresh:
         limiter.release_quota_holds([org.pk])
@@ -84,10 +84,10 @@ def change(org: Organization, limit: object, *, actor: str, reason: str) -> None
 
 def throttle(org: int, until: datetime) -> None:
     """Have nothing of the organisation go before then; a longer throttle stays."""
-    books.lock([org])
+    rows.lock([org])
     shorter = Q(throttled_until=None) | Q(throttled_until__lt=until)
-    rows = WhatsAppRateLimit.objects.filter(shorter, org=org)
-    if rows.update(throttled_until=until):
+    shorter_ones = WhatsAppRateLimit.objects.filter(shorter, org=org)
+    if shorter_ones.update(throttled_until=until):
         limiter.changed(org, Organization.objects.get(pk=org).org_id)
 
 
@@ -95,7 +95,7 @@ def throttle(org: int, until: datetime) -> None:
 def lift_throttle(org: Organization, *, actor: str, reason: str) -> bool:
     """End what Meta's rate limits hold of the organisation; say whether there was anything."""
     now = database.now()
-    books.lock([org.pk])
+    rows.lock([org.pk])
     was = WhatsAppRateLimit.objects.of(org).filter(throttled_until__gt=now)
     lifted = was.update(throttled_until=None)
     throttles = Hold.objects.active(now).filter(org=org, cause=Hold.Cause.THROTTLE)

@@ -1,9 +1,10 @@
 -- Answers a batch of asks of one organisation and counts those that may go.
 -- KEYS: counter, limit, window, throttle; a key for each number; a key for each pair.
--- ARGV: now, horizon, pair step, pair debt, window length, how many numbers, their gaps;
---       then for each ask the position of its number and of its pair (0: none).
--- Returns {} when the quota is not known here, else {limit, time, window} for each ask:
--- 0 go, 1 throttled, 2 quota, 3 pair, 4 throughput. Times are microseconds.
+-- ARGV[1], packed, for many arguments cost more than the decision: now, window length, how many
+-- numbers and their gaps; then for each ask the position of its number and of its pair (0: none).
+-- What never changes stands before this text. Times are microseconds.
+-- Returns '' when the quota is not known here, else packed: the window, and for each ask why it
+-- is held (0 go, 1 throttled, 2 quota, 3 pair, 4 throughput) and its time.
 local function whole(value)
   local number = value and tonumber(value)
   if number and number >= 0 and number < 9e15 and number == math.floor(number) then
@@ -11,76 +12,93 @@ local function whole(value)
   end
 end
 
-local now, horizon = tonumber(ARGV[1]), tonumber(ARGV[2])
-local step, debt, length = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local numbers = tonumber(ARGV[6])
+local given = ARGV[1]
+local now, length, numbers, at = struct.unpack('>I8I8H', given)
+local gaps = {}
+for number = 1, numbers do
+  gaps[number], at = struct.unpack('>I8', given, at)
+end
 
 -- MGET takes a key of another type for a missing one.
-local known = redis.call('MGET', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
-local sent, limit, reset = whole(known[1]), whole(known[2]), whole(known[3])
-local throttled = known[4] and whole(known[4]) or 0
--- A counter that never expires would block the organisation for ever: it is not believed.
-if not (sent and limit and reset) or limit < 1 or redis.call('PTTL', KEYS[1]) < 0 then
-  return {}
+local known = redis.call('MGET', unpack(KEYS, 1, math.min(1000, #KEYS)))
+for first = 1001, #KEYS, 1000 do
+  local part = redis.call('MGET', unpack(KEYS, first, math.min(first + 999, #KEYS)))
+  for offset = 1, #part do
+    known[first + offset - 1] = part[offset]
+  end
 end
+local sent, limit, began = whole(known[1]), whole(known[2]), whole(known[3])
+if not (sent and limit and began) or limit < 1 then
+  return ''
+end
+local throttled = known[4] and whole(known[4]) or 0
+local reset = began
 if reset <= now then
   sent, reset = 0, 0
 end
-
-local stored = {}
-for place = 5, #KEYS, 1000 do
-  local part = redis.call('MGET', unpack(KEYS, place, math.min(place + 999, #KEYS)))
-  for offset = 1, #part do
-    stored[place + offset - 5] = whole(part[offset]) or 0
-  end
+-- A counter that never expires would block the organisation for ever: it is not believed.
+if sent >= limit and redis.call('PTTL', KEYS[1]) < 0 then
+  return ''
 end
 
-local answer, granted, changed, behind = {}, 0, {}, {}
-local used = 6 + numbers
-for place = used + 1, #ARGV, 2 do
-  local number, pair = tonumber(ARGV[place]), tonumber(ARGV[place + 1])
-  local code, at = 0, 0
-  local owed = pair > 0 and stored[numbers + pair] or 0
-  local slot = math.max(now, stored[number])
+local stored, changed, behind, answer, granted = {}, {}, {}, {}, 0
+local function stored_at(place)
+  local value = stored[place]
+  if not value then
+    value = known[4 + place] and whole(known[4 + place]) or 0
+    stored[place] = value
+  end
+  return value
+end
+
+for place = 1, (#given - at + 1) / 4 do
+  local number, pair
+  number, pair, at = struct.unpack('>HH', given, at)
+  local code, time = 0, 0
+  local owed = pair > 0 and stored_at(numbers + pair) or 0
+  local slot = math.max(now, stored_at(number))
   if throttled > now then
-    code, at = 1, throttled
+    code, time = 1, throttled
   elseif sent >= limit then
-    code, at = 2, reset > 0 and reset or now + length
+    code, time = 2, reset > 0 and reset or now + length
   elseif owed - now > debt then
     local before = behind[pair] or 0
     behind[pair] = before + 1
-    code, at = 3, owed - debt + before * step
+    code, time = 3, owed - debt + before * step
   elseif slot > now + horizon then
-    code, at = 4, slot - horizon
+    code, time = 4, slot - horizon
   else
-    at = slot
+    time = slot
     if reset == 0 then
       reset = now + length
     end
     sent, granted = sent + 1, granted + 1
-    stored[number], changed[number] = slot + tonumber(ARGV[6 + number]), true
+    stored[number], changed[number] = slot + gaps[number], true
     if pair > 0 then
       stored[numbers + pair] = math.max(owed, now) + step
       changed[numbers + pair] = true
     end
   end
-  answer[#answer + 1] = code
-  answer[#answer + 1] = at
+  answer[place] = struct.pack('>BI8', code, time)
 end
-answer[#answer + 1] = reset
 
-local function text(number)
-  return string.format('%.0f', number)
-end
 if granted > 0 then
-  local life = text(math.max(1, math.ceil((reset - now) / 1000)))
-  redis.call('SET', KEYS[1], text(sent), 'PX', life)
-  redis.call('SET', KEYS[3], text(reset), 'PX', life)
-  redis.call('PEXPIRE', KEYS[2], life)
+  if reset == began then
+    redis.call('INCRBY', KEYS[1], granted)
+  else
+    -- Value and life in one command: a counter without an end cannot come about.
+    local life = math.max(1, math.ceil((reset - now) / 1000))
+    redis.call('SET', KEYS[1], sent, 'PX', life)
+    redis.call('SET', KEYS[3], reset, 'PX', life)
+    redis.call('PEXPIRE', KEYS[2], life)
+  end
   for place in pairs(changed) do
     -- A minute longer than it matters: whoever asks compares the times.
-    life = math.max(0, math.ceil((stored[place] - now) / 1000)) + 60000
-    redis.call('SET', KEYS[4 + place], text(stored[place]), 'PX', text(life))
+    local life = '61000'
+    if stored[place] - now > 1000000 then
+      life = math.ceil((stored[place] - now) / 1000) + 60000
+    end
+    redis.call('SET', KEYS[4 + place], stored[place], 'PX', life)
   end
 end
-return answer
+return struct.pack('>I8', reset) .. table.concat(answer)

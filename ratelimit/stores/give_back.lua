@@ -1,6 +1,6 @@
 -- Returns capacity of one organisation that was not used.
 -- KEYS: counter, window; a key for each pair.
--- ARGV: how many of the quota, the window they were counted in, the pair step; how often each pair.
+-- ARGV: how many of the quota, the window they were counted in; how often each pair.
 local known = redis.call('MGET', KEYS[1], KEYS[2])
 local sent, ends = known[1], known[2]
 if sent and ends == ARGV[2] and tonumber(sent) then
@@ -10,7 +10,7 @@ end
 for place = 3, #KEYS do
   local owed = redis.call('MGET', KEYS[place])[1]
   if owed and tonumber(owed) then
-    local less = tonumber(owed) - tonumber(ARGV[3]) * tonumber(ARGV[place + 1])
+    local less = tonumber(owed) - step * tonumber(ARGV[place])
     redis.call('SET', KEYS[place], string.format('%.0f', math.max(0, less)), 'KEEPTTL')
   end
 end

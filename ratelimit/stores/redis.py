@@ -7,8 +7,10 @@ The times in the keys are compared with the caller's clock; their lives only tid
 from __future__ import annotations
 
 import logging
+import struct
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,11 @@ logger = logging.getLogger(__name__)
 
 _LIMITS = (None, Limit.THROTTLED, Limit.QUOTA, Limit.PAIR, Limit.THROUGHPUT)
 _FOLDER = Path(__file__).parent
+_CONSTANTS = f"local horizon, step, debt = {HORIZON}, {PAIR_STEP}, {PAIR_DEBT}\n"
+
+# As decide.lua packs its answer: the window, then for each ask why it is held and its time.
+_WINDOW = struct.Struct(">Q")
+_ANSWER = struct.Struct(">BQ")
 
 Load = Callable[[Collection[int]], Mapping[int, Quota]]
 
@@ -42,7 +49,7 @@ class RedisStore:
         self._client = client
         self._load = load
         self._scripts = {
-            name: (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
+            name: _CONSTANTS + (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
             for name in ("decide", "seed", "give_back")
         }
         self._hashes: dict[str, str] = {}
@@ -50,6 +57,11 @@ class RedisStore:
 
     def decide(self, asks: Sequence[Ask], now: int) -> list[Verdict]:
         """Answer the asks and count those that may go; portfolios' tiers are not known here."""
+        if not asks:
+            return []
+        first = asks[0].org
+        if all(ask.org == first for ask in asks):
+            return self._decide(asks, now)
         verdicts: list[Verdict | None] = [None] * len(asks)
         places: dict[int, list[int]] = {}
         for place, ask in enumerate(asks):
@@ -71,7 +83,7 @@ class RedisStore:
             self._run(
                 "give_back",
                 [counter, ends, *pairs],
-                [len(unused), window, PAIR_STEP, *pairs.values()],
+                [len(unused), window, *pairs.values()],
             )
 
     def seed(self, org_id: str, quota: Quota, now: int, *, overwrite: bool = False) -> None:
@@ -90,8 +102,8 @@ class RedisStore:
             self._client.set(_pair_name(org_id, number, contact), free_at, px=life)
 
     def _decide(self, asks: Sequence[Ask], now: int) -> list[Verdict]:
-        keys, arguments = _packed(asks, now)
-        answer = self._run("decide", keys, arguments)
+        keys, argument = _packed(asks, now)
+        answer = self._run("decide", keys, [argument])
         tries = 0
         while not answer:
             # Somebody may flush it between the two; a third time it is not Redis that we see.
@@ -101,12 +113,11 @@ class RedisStore:
                 raise UnusableError(message)
             ask = asks[0]
             self.seed(ask.org_id, self._load([ask.org])[ask.org], now)
-            answer = self._run("decide", keys, arguments)
-        window = answer[-1]
-        codes = answer[:-1]
+            answer = self._run("decide", keys, [argument])
+        (window,) = _WINDOW.unpack_from(answer)
         return [
             Verdict(_LIMITS[code], at, 0 if code else window)
-            for code, at in zip(codes[::2], codes[1::2], strict=True)
+            for code, at in _ANSWER.iter_unpack(memoryview(answer)[_WINDOW.size :])
         ]
 
     def _run(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
@@ -124,8 +135,8 @@ class UnusableError(Exception):
     """Redis answers, but nothing can be counted in it."""
 
 
-def _packed(asks: Sequence[Ask], now: int) -> tuple[list[str], list[int]]:
-    """Return the keys and arguments of the script for the asks of one organisation."""
+def _packed(asks: Sequence[Ask], now: int) -> tuple[list[str], bytes]:
+    """Return the keys and the argument of the script for the asks of one organisation."""
     org_id = asks[0].org_id
     numbers: dict[int, int] = {}
     gaps: list[int] = []
@@ -140,20 +151,21 @@ def _packed(asks: Sequence[Ask], now: int) -> tuple[list[str], list[int]]:
         places += (number, pair)
     keys = [
         *_keys(org_id),
-        *(f"whatsapp:ratelimit:throughput:{{{org_id}}}:{number}" for number in numbers),
-        *(_pair_name(org_id, number, contact) for number, contact in pairs),
+        *[f"whatsapp:ratelimit:throughput:{{{org_id}}}:{number}" for number in numbers],
+        *[_pair_name(org_id, number, contact) for number, contact in pairs],
     ]
     length = settings.WHATSAPP_RATE_LIMIT_WINDOW_SECONDS * SECOND
-    fixed = [now, HORIZON, PAIR_STEP, PAIR_DEBT, length, len(numbers)]
-    return keys, [*fixed, *gaps, *places]
+    layout = f">QQH{len(gaps)}Q{len(places)}H"
+    return keys, struct.pack(layout, now, length, len(gaps), *gaps, *places)
 
 
-def _keys(org_id: str) -> list[str]:
+@lru_cache(maxsize=10_000)
+def _keys(org_id: str) -> tuple[str, ...]:
     """Return the names of the organisation's keys; the braces are a cluster's hash tag."""
-    return [
+    return tuple(
         f"whatsapp:ratelimit:{what}:{{{org_id}}}"
         for what in ("counter", "limit", "window", "throttle")
-    ]
+    )
 
 
 def _pair_key(ask: Ask) -> str:
