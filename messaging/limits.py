@@ -143,8 +143,11 @@ def book_again(messages: Sequence[Claimed], lead: float) -> list[float]:
         clock = Clock.read()
         gap = gap_of(number, clock.now)
         soonest = clock.micros + int(lead * rules.SECOND)
-        slots = books.book_starts(number.org_id, number.pk, gap, len(messages), soonest)
-    return [clock.steady(slot) for slot in slots]
+        missed = [(message.contact_id, clock.shared(message.start_at)) for message in messages]
+        slots = books.book_starts(number.org_id, number.pk, gap, missed, soonest)
+    for message, slot in zip(messages, slots, strict=True):
+        message.start_at = clock.steady(slot)
+    return [message.start_at for message in messages]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +171,10 @@ class Clock:
     def steady(self, at: int) -> float:
         """Return when this process's own clock reaches a time of the limiter."""
         return self.read_at + (at - self.micros) / rules.SECOND
+
+    def shared(self, at: float) -> int:
+        """Return the time of the limiter at which this process's own clock shows that."""
+        return self.micros + int((at - self.read_at) * rules.SECOND)
 
 
 def _scope(result: Result) -> Scope | None:

@@ -72,12 +72,23 @@ def give_back(used: Sequence[tuple[int, int, int, int]]) -> set[int]:
     return {org for org in full if quotas[org].sent < quotas[org].limit}
 
 
-def book_starts(org: int, number: int, gap: int, count: int, soonest: int) -> list[int]:
-    """Return so many start slots of a number, however far ahead; needs a transaction."""
-    rows.lock([org])
-    first = max(soonest, rows.slots({number}).get(number, 0))
-    slots = [first + place * gap for place in range(count)]
-    rows.write({}, {number: slots[-1] + gap})
+def book_starts(
+    org: int, number: int, gap: int, missed: Sequence[tuple[int, int]], soonest: int
+) -> list[int]:
+    """Return new start slots of a number for calls that missed theirs; needs a transaction.
+
+    ``missed`` holds the person and the lost slot of each. As they go later, what their pairs
+    owe is paid back later too.
+    """
+    usage = rows.load({org}, {number}, {(number, contact) for contact, _slot in missed})
+    first = max(soonest, usage.slots.get(number, 0))
+    slots = [first + place * gap for place in range(len(missed))]
+    delays: dict[rows.Pair, int] = {}
+    for (contact, lost), slot in zip(missed, slots, strict=True):
+        pair = (number, contact)
+        delays[pair] = max(delays.get(pair, 0), slot - lost)
+    debts = {pair: at + delays[pair] for pair, at in usage.debts.items()}
+    rows.write({}, {number: slots[-1] + gap}, debts)
     return slots
 
 

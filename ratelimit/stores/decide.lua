@@ -61,7 +61,7 @@ for place = 1, (#given - at + 1) / 4 do
     code, time = 1, throttled
   elseif sent >= limit then
     code, time = 2, reset > 0 and reset or now + length
-  elseif owed - now > debt then
+  elseif owed - slot > debt then
     local before = behind[pair] or 0
     behind[pair] = before + 1
     code, time = 3, owed - debt + before * step
@@ -75,7 +75,7 @@ for place = 1, (#given - at + 1) / 4 do
     sent, granted = sent + 1, granted + 1
     stored[number], changed[number] = slot + gaps[number], true
     if pair > 0 then
-      stored[numbers + pair] = math.max(owed, now) + step
+      stored[numbers + pair] = math.max(owed, slot) + step
       changed[numbers + pair] = true
     end
   end

@@ -142,7 +142,7 @@ def test_the_46th_message_to_one_person_steps_back_without_an_attempt(provider, 
     assert str(other[0].pk) in {sent.key for sent in provider.sent}
     first, second = messages[45:]
     assert waiting(first).reason == waiting(second).reason == "PAIR_LIMIT"
-    assert second.due_at - first.due_at == timedelta(seconds=6)
+    assert second.due_at - first.due_at == timedelta(seconds=6.25)
     assert (first.attempt_count, first.last_attempt_number) == (0, 0)
 
 
@@ -271,3 +271,18 @@ def test_statements_of_a_claim_do_not_grow_with_the_batch(provider, limited):
         assert len(claim.messages) == count
         counts.append(len(queries))
     assert counts[0] == counts[1]
+
+
+def test_calls_that_missed_their_slots_get_new_ones_behind_those_given_out(provider, number):
+    contact = ContactFactory(org=number.org)
+    consented(number, 3, contact=contact)
+    claim = claims.claim_due(10)
+    owed = PairUsage.objects.get().free_at
+    before = [message.start_at for message in claim.messages]
+    starts = limits.book_again(claim.messages, 0.2)
+    assert starts[0] >= before[0] + 0.19
+    assert starts == sorted(starts)
+    assert [message.start_at for message in claim.messages] == starts
+    # What goes later is paid back later.
+    delay = max(new - old for new, old in zip(starts, before, strict=True))
+    assert PairUsage.objects.get().free_at - owed == pytest.approx(delay * 1_000_000, abs=2000)

@@ -19,6 +19,8 @@ from ratelimit.stores.redis import RedisStore
 
 # A moment to count from; whole seconds make failures easy to read.
 START = 1_800_000_000 * SECOND
+# Meta's six seconds and a margin.
+PAIR_SECONDS = 6.25
 
 
 class Side(Protocol):
@@ -105,20 +107,21 @@ class Model:
             del self.opened[ask.org], self.counted[ask.org]
         if self.counted.get(ask.org, 0) >= self.limits[ask.org]:
             return Limit.QUOTA
-        if ask.contact and self._owed(ask, now) > 44 * 6 * SECOND:
-            return Limit.PAIR
         slot = max([now] + [at + gap for at, gap in self.starts.get(ask.number, [])])
+        if ask.contact and self._owed(ask, slot) > 44 * PAIR_SECONDS * SECOND:
+            return Limit.PAIR
         if slot - now > SECOND // 2:
             return Limit.THROUGHPUT
         self.opened.setdefault(ask.org, now)
         self.counted[ask.org] = self.counted.get(ask.org, 0) + 1
         self.starts.setdefault(ask.number, []).append((slot, ask.gap))
         if ask.contact:
-            self.debts.setdefault((ask.number, ask.contact), []).append(("grant", now))
+            self.debts.setdefault((ask.number, ask.contact), []).append(("grant", slot))
         return None
 
     def _owed(self, ask: Ask, now: int) -> int:
+        step = int(PAIR_SECONDS * SECOND)
         paid_at = 0
         for what, at in self.debts.get((ask.number, ask.contact), []):
-            paid_at = paid_at - 6 * SECOND if what == "back" else max(paid_at, at) + 6 * SECOND
+            paid_at = paid_at - step if what == "back" else max(paid_at, at) + step
         return paid_at - now
