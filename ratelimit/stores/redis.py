@@ -16,7 +16,7 @@ from typing import Any
 
 from django.conf import settings
 from redis import Redis
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, ResponseError
 
 from ratelimit.rules import (
     HORIZON,
@@ -126,9 +126,28 @@ class RedisStore:
         if known is None:
             known = self._hashes[name] = str(self._client.script_load(self._scripts[name]))
         try:
-            return self._client.evalsha(known, len(keys), *keys, *arguments)
+            return self._call("EVALSHA", known, len(keys), *keys, *arguments)
         except NoScriptError:
-            return self._client.eval(self._scripts[name], len(keys), *keys, *arguments)
+            return self._call("EVAL", self._scripts[name], len(keys), *keys, *arguments)
+
+    def _call(self, *command: Any) -> Any:
+        """Send one command over a connection of the pool, without the client's own retries.
+
+        What the client adds for each command costs as much as a decision.
+        """
+        pool = self._client.connection_pool
+        connection = pool.get_connection()
+        try:
+            connection.send_command(*command)  # type: ignore[no-untyped-call]  # redis-py types it in part
+            return connection.read_response()
+        except ResponseError:
+            raise  # it was read to its end
+        except BaseException:
+            # The answer may still come: nobody must take it for that of another command.
+            connection.disconnect()  # type: ignore[no-untyped-call]  # as above
+            raise
+        finally:
+            pool.release(connection)
 
 
 class UnusableError(Exception):
