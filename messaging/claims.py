@@ -48,6 +48,7 @@ class Claim:
     deadline: float  # providers.base.steady_seconds() after which no call may start
     # By number's pk: its first free start slot, steady_seconds(); nothing sooner is to be had.
     booked: Mapping[int, float] = field(default_factory=dict)
+    decided_at: float = 0.0  # when the limits were asked for good, steady_seconds()
 
 
 def claim_due(
@@ -56,12 +57,14 @@ def claim_due(
     capacity: int | None = None,
     busy: Mapping[int, int] | None = None,
     ceiling: Callable[[PhoneNumber], int] | None = None,
+    lead: Callable[[int], float] | None = None,
 ) -> Claim | None:
     """Claim up to ``free`` due messages of numbers that may send; None when there are none.
 
     ``capacity`` and ``busy`` (calls in flight by number's pk) bound each number's share, and
-    ``ceiling`` says how many calls of a number may be in flight at once. Rows another worker
-    holds are passed over. Limits, consent, expiry and window are asked after the rows are
+    ``ceiling`` says how many calls of a number may be in flight at once. ``lead`` says how many
+    seconds pass from the decision on so many messages until they can be sent. Rows another
+    worker holds are passed over. Limits, consent, expiry and window are asked after the rows are
     locked, by statements of their own, so that what was committed before is seen; Redis, where
     there is one, has refused before that what the limits do not let go now.
     """
@@ -90,7 +93,7 @@ def claim_due(
     going: Sequence[Claimed] = ()
     try:
         if turns and not screened.is_idle:
-            going = _claim(turns, screened, numbers, probing, active)
+            going = _claim(turns, screened, numbers, probing, active, lead or (lambda _count: 0.0))
     except BaseException:
         screened.undo()
         raise
@@ -103,7 +106,7 @@ def claim_due(
     # A call that starts later could outlive the lease with its connect and read time-outs.
     margin = settings.OUTBOUND_CONNECT_TIMEOUT_SECONDS + settings.OUTBOUND_READ_TIMEOUT_SECONDS
     deadline = begun + settings.OUTBOUND_LEASE_SECONDS - margin
-    return Claim(going, more, deadline, screened.booked())
+    return Claim(going, more, deadline, screened.booked(), screened.decided_at)
 
 
 @transaction.atomic
@@ -113,9 +116,9 @@ def _claim(
     numbers: Mapping[int, PhoneNumber],
     probing: Collection[int],
     active: holding.Active,
+    lead: Callable[[int], float],
 ) -> list[Claimed]:
     """Lock, ask all rules again, and take what may go."""
-    # The start slots count from here: what was asked before took its time.
     clock = screened.clock = limits.Clock.read()
     now = clock.now
     rows = screened.lock(turns)
@@ -125,7 +128,7 @@ def _claim(
     _refuse(refusals, now)
     stay = held | {change.message_id for change in refusals}
     ready = [row for row in rows if row.pk not in stay and row.phone_number_id not in closed]
-    verdicts = screened.confirm(ready, numbers)
+    verdicts = screened.confirm(ready, numbers, steady_seconds() + lead(len(ready)))
     claim_id = uuid.uuid4()
     going = [row for row in ready if verdicts[row.pk].limit is None]
     for row in going:

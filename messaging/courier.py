@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 
-from messaging.departures import BookAgain, Departures
+from messaging.departures import Departures
 from messaging.providers.base import Outgoing, Provider, Result, steady_seconds
+from messaging.rebooking import BookAgain, Rebooking
 
 logger = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ class Courier:
     ) -> None:
         self._provider = provider
         self._deliver = deliver
-        self._departures = Departures(book_again)
+        self._departures = Departures()
+        self._rebooking = Rebooking(book_again, self.send)
         self._batches: SimpleQueue[Sequence[Outgoing]] = SimpleQueue()
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="courier", daemon=True)
@@ -38,6 +40,11 @@ class Courier:
     def is_alive(self) -> bool:
         """Say whether it still works; one that broke down is replaced."""
         return self._thread.is_alive()
+
+    @property
+    def lateness(self) -> float:
+        """Return how late calls began, at worst, a while ago; seconds."""
+        return self._departures.lateness
 
     def send(self, batch: Sequence[Outgoing]) -> None:
         """Have the batch sent."""
@@ -55,11 +62,12 @@ class Courier:
         try:
             while not self._is_done():
                 self._take_in()
-                self._provider.start(self._departures.due(steady_seconds()))
+                self._start_due()
                 wait = self._departures.wait(steady_seconds(), IDLE_SECONDS)
                 results = self._provider.finished(wait)
                 if results:
                     self._deliver(results)
+            self._rebooking.close()
             self._provider.close()
         except Exception:
             # What was in flight is found by the rescue when its lease runs out.
@@ -67,8 +75,15 @@ class Courier:
             self._deliver([])
 
     def _is_done(self) -> bool:
-        idle = not (self._departures or self._provider.in_flight)
-        return self._closing.is_set() and self._batches.empty() and idle
+        # In this order: what is handed back is counted here before it is missing there.
+        idle = not (self._rebooking or self._departures or self._provider.in_flight)
+        return self._closing.is_set() and idle and self._batches.empty()
+
+    def _start_due(self) -> None:
+        going, missed = self._departures.due(steady_seconds())
+        self._provider.start(going)
+        if missed:
+            self._rebooking.ask(missed, self._departures.lateness)
 
     def _take_in(self) -> None:
         try:

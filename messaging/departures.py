@@ -4,36 +4,32 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from messaging.providers.base import Outgoing
 from ratelimit.rules import GRACE, SECOND
 
 GRACE_SECONDS = GRACE / SECOND
-# Without new slots, as while the database is away, they are asked for again after this, seconds.
-ASK_AGAIN_SECONDS = 1.0
-
-# New slots begin this much later, seconds, doubling while they are missed again and again: on a
-# machine that stalls, booking itself may take longer than a slot is good for.
-LEAD_SECONDS = 0.05
-LONGEST_LEAD_SECONDS = 1.6
-
-BookAgain = Callable[[Sequence[str], float], dict[str, float]]
+# Beginning a call takes a good part of a millisecond where threads compete: no more of them go
+# before the time is looked at again.
+MOST_AT_ONCE = 32
+# At a thousand starts a second each would wake the thread: those of so many seconds go together.
+GATHER_SECONDS = 0.004
+# How much of a lateness is remembered at the next look.
+LATENESS_MEMORY = 0.98
 
 
 class Departures:
     """Lets each call go at its start slot, never before; belongs to one thread.
 
     A slot is good for a moment only, or what a stalled process sends late would meet what
-    others send on time: a call that misses its slot gets another by ``book_again`` (keys of
-    calls and the seconds to leave before the first; returns new slots by steady_seconds()).
+    others send on time: a call that misses its slot must get another.
     """
 
-    def __init__(self, book_again: BookAgain) -> None:
-        self._book_again = book_again
-        self._waiting: list[tuple[float, int, Outgoing, bool]] = []  # the last: it has a slot
+    def __init__(self) -> None:
+        self._waiting: list[tuple[float, int, Outgoing]] = []
         self._serial = itertools.count()
-        self._lead = LEAD_SECONDS
+        self.lateness = 0.0  # how late calls were, at worst, a while ago; seconds
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -41,31 +37,30 @@ class Departures:
     def add(self, batch: Sequence[Outgoing]) -> None:
         """Have the calls go in their time."""
         for outgoing in batch:
-            self._push(outgoing.start_at, outgoing)
+            heapq.heappush(self._waiting, (outgoing.start_at, next(self._serial), outgoing))
 
-    def due(self, now: float) -> list[Outgoing]:
-        """Return the calls whose slot has come."""
+    def due(self, now: float) -> tuple[list[Outgoing], list[Outgoing]]:
+        """Return calls whose slot has come, and those that missed theirs.
+
+        The former are so few that they begin while ``now`` is true.
+        """
         going: list[Outgoing] = []
         missed: list[Outgoing] = []
-        while self._waiting and self._waiting[0][0] <= now:
-            start_at, _, outgoing, has_slot = heapq.heappop(self._waiting)
-            in_time = has_slot and now - start_at <= GRACE_SECONDS
+        worst = 0.0
+        while self._waiting and self._waiting[0][0] <= now and len(going) < MOST_AT_ONCE:
+            start_at, _, outgoing = heapq.heappop(self._waiting)
+            late = now - start_at
+            worst = max(worst, late if start_at else 0.0)
             # After its deadline the provider will not send it: that needs no slot.
-            (going if in_time or now >= outgoing.deadline else missed).append(outgoing)
-        if going:
-            self._lead = LEAD_SECONDS
-        if missed:
-            slots = self._book_again([outgoing.key for outgoing in missed], self._lead)
-            self._lead = min(2 * self._lead, LONGEST_LEAD_SECONDS)
-            for outgoing in missed:
-                slot = slots.get(outgoing.key)
-                again_at = now + ASK_AGAIN_SECONDS if slot is None else slot
-                self._push(again_at, outgoing, has_slot=slot is not None)
-        return going
+            in_time = late <= GRACE_SECONDS or now >= outgoing.deadline
+            (going if in_time else missed).append(outgoing)
+        if going or missed:
+            self.lateness = max(worst, self.lateness * LATENESS_MEMORY)
+        return going, missed
 
     def wait(self, now: float, most: float) -> float:
-        """Return the time until the next slot, at most so many seconds."""
-        return min(most, max(0.0, self._waiting[0][0] - now)) if self._waiting else most
-
-    def _push(self, start_at: float, outgoing: Outgoing, *, has_slot: bool = True) -> None:
-        heapq.heappush(self._waiting, (start_at, next(self._serial), outgoing, has_slot))
+        """Return the time until it is worth looking for due calls, at most so many seconds."""
+        if not self._waiting:
+            return most
+        first = self._waiting[0][0] - now
+        return min(most, max(GATHER_SECONDS, first)) if first > 0 else 0.0

@@ -16,7 +16,7 @@ from messaging.courier import Courier
 from messaging.in_flight import InFlight
 from messaging.models import PhoneNumber
 from messaging.pace import Pace
-from messaging.providers.base import Outcome, Outgoing, Result
+from messaging.providers.base import Outcome, Outgoing, Result, steady_seconds
 from messaging.recorder import Recorder
 from orgs import database
 
@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 # New messages are claimed when this share of the capacity is free: large batches cost less.
 CLAIM_SHARE = 16
 LARGE_CLAIM = 100
+# A thread that sends later than this is in trouble that no start slot can foresee.
+LONGEST_LATENESS_SECONDS = 0.15
 # A saturated number is looked at this often: start slots are booked half a second ahead.
 SATURATED_SECONDS = 0.1
 
@@ -115,6 +117,7 @@ class Dispatcher:
                 capacity=self._capacity,
                 busy=busy,
                 ceiling=ceiling,
+                lead=self._lead,
             )
         except DatabaseError as error:
             connection.close()
@@ -130,7 +133,14 @@ class Dispatcher:
             pause = 0.0 if len(claim.messages) >= LARGE_CLAIM else SATURATED_SECONDS
             self._look_at = monotonic() + pause
         self._hand_over(claim)
+        if claim.messages:
+            self._pace.note_lag(len(claim.messages), steady_seconds() - claim.decided_at)
         return len(claim.messages)
+
+    def _lead(self, count: int) -> float:
+        """Return how long it takes until calls that are decided on now can begin, seconds."""
+        lateness = max((each.lateness for each in self._couriers.values()), default=0.0)
+        return self._pace.lead(count) + min(lateness, LONGEST_LATENESS_SECONDS)
 
     def _hand_over(self, claim: Claim) -> None:
         calls = list(zip(dispatch.outgoing(claim), claim.messages, strict=True))
@@ -171,7 +181,9 @@ class Dispatcher:
             by_number.setdefault(message.phone_number_id, []).append(key)
         try:
             for of_number in by_number.values():
-                starts = limits.book_again([messages[key] for key in of_number], lead)
+                late = [messages[key] for key in of_number]
+                starts = limits.book_again(late, lead)
+                self._pace.note_booked(late[0].phone_number_id, starts[-1])
                 slots |= dict(zip(of_number, starts, strict=True))
         except DatabaseError as error:
             connection.close()

@@ -19,6 +19,12 @@ WEIGHT = 0.05
 TURNAROUND_SECONDS = 0.1
 # A call is claimed up to this long before its start slot, seconds.
 AHEAD_SECONDS = HORIZON / SECOND
+# Claiming one message takes about as long as claiming so many.
+FEW_MESSAGES = 20
+# A claim that took long is remembered for some more, but not for ever.
+LAG_MEMORY = 0.95
+LAG_MARGIN = 1.5
+LONGEST_LEAD_SECONDS = 0.2
 # A slow provider does not make the calls in flight grow beyond what this latency needs, seconds.
 LONGEST_LATENCY_SECONDS = 5.0
 
@@ -29,6 +35,7 @@ class Pace:
     def __init__(self) -> None:
         self._latency: dict[int, float] = {}
         self._booked: dict[int, float] = {}
+        self._lag = 0.0
 
     def note(self, number_id: int, seconds: float) -> None:
         """Take in how long a call lasted that was answered."""
@@ -38,6 +45,18 @@ class Pace:
     def note_booked(self, number_id: int, until: float) -> None:
         """Take in which start slot is the number's first free one, steady_seconds()."""
         self._booked[number_id] = until
+
+    def note_lag(self, count: int, seconds: float) -> None:
+        """Take in how long it was from the decision on a claim until its calls were handed over."""
+        per_message = seconds * LAG_MARGIN / max(count, FEW_MESSAGES)
+        self._lag = max(per_message, self._lag * LAG_MEMORY)
+
+    def lead(self, count: int) -> float:
+        """Return how long it will be, seconds, for a claim of so many messages.
+
+        A start slot that comes sooner would be missed.
+        """
+        return min(self._lag * max(count, FEW_MESSAGES), LONGEST_LEAD_SECONDS)
 
     def room(self, number: PhoneNumber) -> int:
         """Return how many start slots are to be had now, as far as this process knows.

@@ -14,7 +14,7 @@ from messaging.models import PhoneNumber
 from messaging.providers.base import steady_seconds
 from ratelimit import limiter
 from ratelimit.limiter import Used
-from ratelimit.rules import HORIZON, Ask, Limit, Verdict
+from ratelimit.rules import HORIZON, SECOND, Ask, Limit, Verdict
 
 
 @dataclass(slots=True)
@@ -30,6 +30,7 @@ class Screened:
     early: dict[uuid.UUID, Verdict] = field(default_factory=dict)
     decided: dict[uuid.UUID, Verdict] = field(default_factory=dict)
     seen: int = 0  # how many messages were looked at
+    decided_at: float = 0.0  # steady_seconds()
 
     @property
     def is_idle(self) -> bool:
@@ -54,9 +55,12 @@ class Screened:
         return rows
 
     def confirm(
-        self, rows: Sequence[Claimed], numbers: Mapping[int, PhoneNumber]
+        self, rows: Sequence[Claimed], numbers: Mapping[int, PhoneNumber], soonest: float
     ) -> dict[uuid.UUID, Verdict]:
-        """Decide on the locked rows for good; those held by a limit of their own step back."""
+        """Decide on the locked rows for good; those held by a limit of their own step back.
+
+        No start slot comes before ``soonest``, by steady_seconds().
+        """
         held = {
             row.pk: early
             for row in rows
@@ -67,7 +71,10 @@ class Screened:
             for row in rows
             if row.pk not in held
         }
-        verdicts = limiter.confirm(list(asked.values()), self.clock.micros)
+        verdicts = limiter.confirm(
+            list(asked.values()), self.clock.micros, self.clock.shared(soonest)
+        )
+        self.decided_at = steady_seconds()
         self.asks |= asked
         self.decided = held | dict(zip(asked, verdicts, strict=True))
         limits.step_back(
@@ -99,11 +106,26 @@ class Screened:
             if pk in self.decided and _differs(self.decided[pk], verdict)
         ]
         limiter.correct(differing, self.clock.micros)
+        if self.is_screened:
+            thought, known = self._starts(self.early), self._starts(self.decided)
+            limiter.follow_starts(
+                {
+                    number: free_at
+                    for number, free_at in known.items()
+                    if free_at - thought.get(number, 0) > TELLING
+                },
+                self.clock.micros,
+            )
 
     def booked(self) -> dict[int, float]:
         """Return the first free start slot of each number as far as it is known here."""
-        known: dict[int, int] = {}
-        for pk, verdict in self._last_words():
+        known = self._starts(dict(self._last_words()))
+        return {number: self.clock.steady(at) for (_org, number), at in known.items()}
+
+    def _starts(self, verdicts: Mapping[uuid.UUID, Verdict]) -> dict[tuple[str, int], int]:
+        """Return what the verdicts tell of the first free start slots."""
+        known: dict[tuple[str, int], int] = {}
+        for pk, verdict in verdicts.items():
             ask = self.asks[pk]
             if verdict.limit is None:
                 free_at = verdict.at + ask.gap
@@ -111,8 +133,9 @@ class Screened:
                 free_at = verdict.at + HORIZON
             else:
                 continue
-            known[ask.number] = max(known.get(ask.number, 0), free_at)
-        return {number: self.clock.steady(free_at) for number, free_at in known.items()}
+            number = (ask.org_id, ask.number)
+            known[number] = max(known.get(number, 0), free_at)
+        return known
 
     def _last_words(self) -> list[tuple[uuid.UUID, Verdict]]:
         return list((self.early | self.decided).items())
@@ -125,6 +148,8 @@ class Screened:
         ]
 
 
+# Redis is told of start slots that are off by more than this.
+TELLING = SECOND // 50
 # What the database refused although Redis had let it go, and Redis should have known.
 _KNOWN_TO_BOTH = frozenset({Limit.QUOTA, Limit.PAIR, Limit.THROTTLED})
 

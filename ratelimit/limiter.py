@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TypeVar
@@ -106,10 +106,13 @@ def is_worth_asking() -> bool:
     return front is not None and front.breaker.is_ready
 
 
-def confirm(asks: Sequence[Ask], now: int) -> list[Verdict]:
-    """Answer the asks for good and count what may go, in the caller's transaction."""
+def confirm(asks: Sequence[Ask], now: int, soonest: int = 0) -> list[Verdict]:
+    """Answer the asks for good and count what may go, in the caller's transaction.
+
+    No start slot comes before ``soonest``.
+    """
     begun = monotonic()
-    verdicts = database.decide(asks, now)
+    verdicts = database.decide(asks, now, soonest)
     metrics.count("database", verdicts, begun)
     return verdicts
 
@@ -135,6 +138,13 @@ def correct(asks: Sequence[Ask], now: int) -> None:
             front.store.set_debts(org_id, rows.debts(mine), now)
 
     front.call(rewrite)
+
+
+def follow_starts(starts: Mapping[tuple[str, int], int], now: int) -> None:
+    """Have Redis follow the start slots that the database gave out otherwise than it thought."""
+    front = _front()
+    if front is not None and starts:
+        front.call(lambda: front.store.set_starts(starts, now))
 
 
 @transaction.atomic

@@ -89,9 +89,11 @@ class Books:
     pairs: dict[tuple[int, int], int]  # by number and person: when the debt is paid
     reach: Callable[[Ask], int] | None = None  # until when the tier holds it; 0: it may go
     reached: list[Ask] = field(default_factory=list)  # let go; counts towards the tier
+    soonest: int = 0  # no start slot is given before
 
     def decide(self, asks: Sequence[Ask], now: int) -> list[Verdict]:
         """Answer the asks in their order, each knowing what those before it took."""
+        self.soonest = max(now, self.soonest)
         held: dict[tuple[int, int], int] = {}
         return [self._decide(ask, now, held) for ask in asks]
 
@@ -103,7 +105,7 @@ class Books:
             quota.sent, quota.reset = 0, 0
         if quota.sent >= quota.limit:
             return Verdict(Limit.QUOTA, quota.reset or now + self.window)
-        slot = max(now, self.slots.get(ask.number, 0))
+        slot = max(self.soonest, self.slots.get(ask.number, 0))
         pair = (ask.number, ask.contact)
         free_at = self.pairs.get(pair, 0) if ask.contact else 0
         if free_at - slot > PAIR_DEBT:
@@ -111,7 +113,7 @@ class Books:
             place = held.get(pair, 0)
             held[pair] = place + 1
             return Verdict(Limit.PAIR, free_at - PAIR_DEBT + place * PAIR_STEP)
-        if slot > now + HORIZON:
+        if slot > self.soonest + HORIZON:
             return Verdict(Limit.THROUGHPUT, slot - HORIZON)
         if ask.tier and self.reach is not None:
             until = self.reach(ask)

@@ -15,10 +15,11 @@ from ratelimit.rules import PAIR_STEP, SECOND, Ask, Books, Verdict
 from ratelimit.stores import rows
 
 
-def decide(asks: Sequence[Ask], now: int) -> list[Verdict]:
+def decide(asks: Sequence[Ask], now: int, soonest: int = 0) -> list[Verdict]:
     """Answer the asks and count those that may go; needs a transaction.
 
-    How many statements it takes does not depend on how many asks there are.
+    No start slot comes before ``soonest``, when the caller will be ready to use it. How many
+    statements it takes does not depend on how many asks there are.
     """
     if not asks:
         return []
@@ -34,6 +35,7 @@ def decide(asks: Sequence[Ask], now: int) -> list[Verdict]:
         slots=usage.slots,
         pairs=usage.debts,
         reach=portfolios.held_until if portfolios else None,
+        soonest=soonest,
     )
     verdicts = books.decide(asks, now)
     gone = [ask for ask, verdict in zip(asks, verdicts, strict=True) if verdict.limit is None]

@@ -101,6 +101,14 @@ class RedisStore:
             life = max(0, free_at - now) // 1000 + 60_000
             self._client.set(_pair_name(org_id, number, contact), free_at, px=life)
 
+    def set_starts(self, starts: Mapping[tuple[str, int], int], now: int) -> None:
+        """Take over the first free start slots of numbers, by organisation and number."""
+        pipeline = self._client.pipeline(transaction=False)
+        for (org_id, number), free_at in starts.items():
+            life = max(0, free_at - now) // 1000 + 60_000
+            pipeline.set(_start_name(org_id, number), free_at, px=life)
+        pipeline.execute()
+
     def _decide(self, asks: Sequence[Ask], now: int) -> list[Verdict]:
         keys, argument = _packed(asks, now)
         answer = self._run("decide", keys, [argument])
@@ -170,7 +178,7 @@ def _packed(asks: Sequence[Ask], now: int) -> tuple[list[str], bytes]:
         places += (number, pair)
     keys = [
         *_keys(org_id),
-        *[f"whatsapp:ratelimit:throughput:{{{org_id}}}:{number}" for number in numbers],
+        *[_start_name(org_id, number) for number in numbers],
         *[_pair_name(org_id, number, contact) for number, contact in pairs],
     ]
     length = settings.WHATSAPP_RATE_LIMIT_WINDOW_SECONDS * SECOND
@@ -185,6 +193,10 @@ def _keys(org_id: str) -> tuple[str, ...]:
         f"whatsapp:ratelimit:{what}:{{{org_id}}}"
         for what in ("counter", "limit", "window", "throttle")
     )
+
+
+def _start_name(org_id: str, number: int) -> str:
+    return f"whatsapp:ratelimit:throughput:{{{org_id}}}:{number}"
 
 
 def _pair_key(ask: Ask) -> str:
