@@ -61,22 +61,15 @@ class Screened:
 
         No start slot comes before ``soonest``, by steady_seconds().
         """
-        held = {
-            row.pk: early
-            for row in rows
-            if (early := self.early.get(row.pk)) is not None and early.limit is not None
-        }
         asked = {
-            row.pk: limits.ask(row, numbers[row.phone_number_id], self.clock.now)
-            for row in rows
-            if row.pk not in held
+            row.pk: limits.ask(row, numbers[row.phone_number_id], self.clock.now) for row in rows
         }
         verdicts = limiter.confirm(
             list(asked.values()), self.clock.micros, self.clock.shared(soonest)
         )
         self.decided_at = steady_seconds()
         self.asks |= asked
-        self.decided = held | dict(zip(asked, verdicts, strict=True))
+        self.decided = dict(zip(asked, verdicts, strict=True))
         limits.step_back(
             [
                 (pk, verdict)
@@ -102,7 +95,7 @@ class Screened:
         )
         differing = [
             self.asks[pk]
-            for pk, verdict in granted.items()
+            for pk, verdict in self.early.items()
             if pk in self.decided and _differs(self.decided[pk], verdict)
         ]
         limiter.correct(differing, self.clock.micros)
@@ -150,7 +143,7 @@ class Screened:
 
 # Redis is told of start slots that are off by more than this.
 TELLING = SECOND // 50
-# What the database refused although Redis had let it go, and Redis should have known.
+# What Redis should have known of when it let a message go that the database then refused.
 _KNOWN_TO_BOTH = frozenset({Limit.QUOTA, Limit.PAIR, Limit.THROTTLED})
 
 
@@ -169,7 +162,7 @@ def screen(turns: Sequence[Turn], numbers: Mapping[int, PhoneNumber], now: datet
 
 
 def _differs(decided: Verdict, early: Verdict) -> bool:
-    """Say whether Redis should learn from the database: a refusal, or another window."""
-    return decided.limit in _KNOWN_TO_BOTH or (
-        decided.limit is None and decided.window != early.window
-    )
+    """Say whether Redis should learn from the database: who goes or not, or another window."""
+    if decided.limit is None:
+        return decided.window != early.window  # 0 when Redis had refused it
+    return early.limit is None and decided.limit in _KNOWN_TO_BOTH

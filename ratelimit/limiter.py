@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TypeVar
 
@@ -27,8 +27,12 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_PROBE_KEY = "whatsapp:ratelimit:probe"
+
 # After a failed call Redis is left alone for this long, seconds.
 REST_SECONDS = 5.0
+# Refusals that hold an organisation as a whole.
+_STOP_ALL = frozenset({Limit.QUOTA, Limit.THROTTLED})
 _FAULTS = (RedisError, OSError, UnusableError)
 
 
@@ -52,11 +56,11 @@ class Front:
     current: set[int] = field(default_factory=set)
 
     def call(self, deed: Callable[[], T]) -> T | None:
-        """Do it in Redis; None when Redis is, or has been a moment ago, away."""
+        """Do it in Redis; None when Redis is, or has been a moment ago, away or too slow."""
         if not self.breaker.may_try():
             return None
         try:
-            result = deed()
+            result = self.store.within(settings.OUTBOUND_REDIS_TIMEOUT_SECONDS, deed)
         except _FAULTS as error:
             self.current.clear()
             metrics.BREAKER_OPEN.set(1)
@@ -135,7 +139,7 @@ def correct(asks: Sequence[Ask], now: int) -> None:
         front.rewrite(orgs, now)
         for org, org_id in orgs.items():
             mine = {(ask.number, ask.contact) for ask in asks if ask.org == org and ask.contact}
-            front.store.set_debts(org_id, rows.debts(mine), now)
+            front.store.set_debts(org_id, dict.fromkeys(mine, 0) | rows.debts(mine), now)
 
     front.call(rewrite)
 
@@ -147,16 +151,18 @@ def follow_starts(starts: Mapping[tuple[str, int], int], now: int) -> None:
         front.call(lambda: front.store.set_starts(starts, now))
 
 
-@transaction.atomic
 def give_back(unused: Sequence[Used]) -> None:
-    """Return what was counted for messages that never reached the provider, in both stores."""
+    """Return to both stores what messages took that never reached the provider.
+
+    Only the quota goes back: start slots have passed, and what a pair has borrowed pays itself
+    back. An answer comes up to half a minute later, and taking a step off the debt by then would
+    let go what Meta refuses. Needs a transaction.
+    """
     if not unused:
         return
-    freed = database.give_back(
-        [(used.ask.org, used.window, used.ask.number, used.ask.contact) for used in unused]
-    )
-    release_quota_holds(freed)
-    transaction.on_commit(lambda: return_unused(unused), robust=True)
+    release_quota_holds(database.give_back([(used.ask.org, used.window) for used in unused]))
+    counts = [replace(used, ask=used.ask._replace(contact=0)) for used in unused]
+    transaction.on_commit(lambda: return_unused(counts), robust=True)
 
 
 def release_quota_holds(orgs: Iterable[int]) -> None:
@@ -185,7 +191,8 @@ def redis_state() -> str:
     front = _front()
     if front is None:
         return "not used"
-    return "ok" if front.call(front.client.ping) else "down"
+    # It must take a write: one that is full, or only a replica, answers a PING just the same.
+    return "ok" if front.call(lambda: front.client.set(_PROBE_KEY, 1, px=60_000)) else "down"
 
 
 def reset() -> None:
@@ -216,18 +223,13 @@ def _front() -> Front | None:
 def _screen(front: Front, asks: Sequence[Ask], now: int) -> list[Verdict]:
     front.catch_up(asks, now)
     verdicts = front.store.decide(asks, now)
-    refused = [place for place, verdict in enumerate(verdicts) if verdict.limit == Limit.QUOTA]
+    refused = [place for place, verdict in enumerate(verdicts) if verdict.limit in _STOP_ALL]
     if refused:
         # It stops a whole organisation, perhaps for a day: that is worth a look at the truth.
         orgs = {asks[place].org: asks[place].org_id for place in refused}
         quotas = front.rewrite(orgs, now)
-        again = [place for place in refused if has_room(quotas[asks[place].org], now)]
+        again = [place for place in refused if quotas[asks[place].org].lets_go(now)]
         fresh = front.store.decide([asks[place] for place in again], now) if again else []
         for place, verdict in zip(again, fresh, strict=True):
             verdicts[place] = verdict
     return verdicts
-
-
-def has_room(quota: Quota, now: int) -> bool:
-    """Say whether one more message fits the quota."""
-    return quota.sent < quota.limit or quota.reset <= now

@@ -26,6 +26,8 @@ HORIZON = SECOND // 2
 # A start slot is good for this long. Slots are evenly spaced, so a sliding second holds at most
 # rate * (1 + 0.05) + 1 starts; a sender that comes later books again.
 GRACE = SECOND // 20
+# So much of it is kept for the time in which the shared clock is read.
+CLOCK_SLACK = SECOND // 100
 # A number that met its throughput at Meta goes at half its rate and gains a tenth a minute.
 FULL_SHARE = 1000  # per mille of the configured rate
 LEAST_SHARE = 20
@@ -35,6 +37,12 @@ TIER_WARNING = 0.8
 # A person held by the tier is looked at again no sooner and no later than this.
 TIER_WAIT_LEAST = 300 * SECOND
 TIER_WAIT_MOST = 3_600 * SECOND
+
+# What lies further ahead than it ever can is rubbish: a first free start slot (the slowest gap
+# is 50 s), when a pair's debt is paid (Meta may ask for a day's wait), and a throttle's end.
+START_MOST = 120 * SECOND
+PAIR_MOST = 2 * DAY
+THROTTLE_MOST = 7 * DAY
 
 LARGEST_QUOTA = 1_000_000_000
 
@@ -77,6 +85,14 @@ class Quota:
     sent: int = 0
     reset: int = 0  # end of the window; 0: none has begun
     throttled: int = 0  # until when
+
+    def has_room(self, now: int) -> bool:
+        """Say whether one more message fits the quota."""
+        return self.sent < self.limit or self.reset <= now
+
+    def lets_go(self, now: int) -> bool:
+        """Say whether neither quota nor throttle holds the organisation."""
+        return self.throttled <= now and self.has_room(now)
 
 
 @dataclass(slots=True)

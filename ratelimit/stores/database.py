@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from django.conf import settings
 
 from ratelimit import reach
-from ratelimit.rules import PAIR_STEP, SECOND, Ask, Books, Verdict
+from ratelimit.rules import SECOND, Ask, Books, Verdict
 from ratelimit.stores import rows
 
 
@@ -53,24 +53,19 @@ def decide(asks: Sequence[Ask], now: int, soonest: int = 0) -> list[Verdict]:
     return verdicts
 
 
-def give_back(used: Sequence[tuple[int, int, int, int]]) -> set[int]:
-    """Return capacity that was not used: organisation, window, number and contact of each.
+def give_back(used: Sequence[tuple[int, int]]) -> set[int]:
+    """Return quota that was not used: organisation and window of each message.
 
-    A count goes back to the window it was taken from and to no later one. Start slots pass by
-    unused. Returns the organisations whose quota was used up and is not any more. Needs a
-    transaction.
+    A count goes back to the window it was taken from and to no later one. Returns the
+    organisations whose quota was used up and is not any more. Needs a transaction.
     """
-    pairs = {(number, contact) for _org, _window, number, contact in used if contact}
-    usage = rows.load({org for org, *_ in used}, [], pairs)
-    quotas, debts = usage.quotas, usage.debts
+    quotas = rows.lock({org for org, _window in used})
     full = {org for org, quota in quotas.items() if quota.sent >= quota.limit}
-    for org, window, number, contact in used:
+    for org, window in used:
         quota = quotas[org]
         if quota.reset == window and quota.sent > 0:
             quota.sent -= 1
-        if (number, contact) in debts:
-            debts[number, contact] -= PAIR_STEP
-    rows.write(quotas, debts=debts)
+    rows.write(quotas)
     return {org for org in full if quotas[org].sent < quotas[org].limit}
 
 

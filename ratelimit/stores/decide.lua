@@ -3,15 +3,9 @@
 -- ARGV[1], packed, for many arguments cost more than the decision: now, window length, how many
 -- numbers and their gaps; then for each ask the position of its number and of its pair (0: none).
 -- What never changes stands before this text. Times are microseconds.
--- Returns '' when the quota is not known here, else packed: the window, and for each ask why it
--- is held (0 go, 1 throttled, 2 quota, 3 pair, 4 throughput) and its time.
-local function whole(value)
-  local number = value and tonumber(value)
-  if number and number >= 0 and number < 9e15 and number == math.floor(number) then
-    return number
-  end
-end
-
+-- Returns '' when the quota is not known here, else packed: whether a number's or pair's key held
+-- rubbish (1) and the window, then for each ask why it is held (0 go, 1 throttled, 2 quota,
+-- 3 pair, 4 throughput) and its time.
 local given = ARGV[1]
 local now, length, numbers, at = struct.unpack('>I8I8H', given)
 local gaps = {}
@@ -27,12 +21,11 @@ for first = 1001, #KEYS, 1000 do
     known[first + offset - 1] = part[offset]
   end
 end
-local sent, limit, began = whole(known[1]), whole(known[2]), whole(known[3])
-if not (sent and limit and began) or limit < 1 then
+if not is_sound(known, now) then
   return ''
 end
-local throttled = known[4] and whole(known[4]) or 0
-local reset = began
+local sent, limit, began = tonumber(known[1]), tonumber(known[2]), tonumber(known[3])
+local throttled, reset = tonumber(known[4] or 0), began
 if reset <= now then
   sent, reset = 0, 0
 end
@@ -41,11 +34,16 @@ if sent >= limit and redis.call('PTTL', KEYS[1]) < 0 then
   return ''
 end
 
-local stored, changed, behind, answer, granted = {}, {}, {}, {}, 0
+local stored, changed, behind, answer, granted, rubbish = {}, {}, {}, {}, 0, 0
 local function stored_at(place)
   local value = stored[place]
   if not value then
-    value = known[4 + place] and whole(known[4 + place]) or 0
+    local found = known[4 + place]
+    value = whole(found, now + (place > numbers and pair_most or start_most))
+    if found and not value then
+      rubbish = 1 -- it counts for nothing: the database has the last word
+    end
+    value = value or 0
     stored[place] = value
   end
   return value
@@ -101,4 +99,4 @@ if granted > 0 then
     redis.call('SET', KEYS[4 + place], stored[place], 'PX', life)
   end
 end
-return struct.pack('>I8', reset) .. table.concat(answer)
+return struct.pack('>BI8', rubbish, reset) .. table.concat(answer)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import struct
+import threading
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
+from math import inf
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Any, TypeVar
 
 from django.conf import settings
 from redis import Redis
@@ -21,8 +24,11 @@ from redis.exceptions import NoScriptError, ResponseError
 from ratelimit.rules import (
     HORIZON,
     PAIR_DEBT,
+    PAIR_MOST,
     PAIR_STEP,
     SECOND,
+    START_MOST,
+    THROTTLE_MOST,
     Ask,
     Limit,
     Quota,
@@ -33,12 +39,18 @@ logger = logging.getLogger(__name__)
 
 _LIMITS = (None, Limit.THROTTLED, Limit.QUOTA, Limit.PAIR, Limit.THROUGHPUT)
 _FOLDER = Path(__file__).parent
-_CONSTANTS = f"local horizon, step, debt = {HORIZON}, {PAIR_STEP}, {PAIR_DEBT}\n"
+# Lua's numbers are exact up to here.
+_LARGEST = 9 * 10**15
+_CONSTANTS = f"""
+local horizon, step, debt, largest = {HORIZON}, {PAIR_STEP}, {PAIR_DEBT}, {_LARGEST}
+local start_most, pair_most, throttle_most = {START_MOST}, {PAIR_MOST}, {THROTTLE_MOST}
+"""
 
-# As decide.lua packs its answer: the window, then for each ask why it is held and its time.
-_WINDOW = struct.Struct(">Q")
+# As decide.lua packs its answer: whether there was rubbish and the window, then for each ask why
+# it is held and its time.
 _ANSWER = struct.Struct(">BQ")
 
+T = TypeVar("T")
 Load = Callable[[Collection[int]], Mapping[int, Quota]]
 
 
@@ -49,11 +61,20 @@ class RedisStore:
         self._client = client
         self._load = load
         self._scripts = {
-            name: _CONSTANTS + (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
+            name: _CONSTANTS + _source("common") + _source(name)
             for name in ("decide", "seed", "give_back")
         }
         self._hashes: dict[str, str] = {}
         self._rubbish: set[str] = set()  # organisations whose keys were already reported
+        self._patience = threading.local()
+
+    def within(self, seconds: float, deed: Callable[[], T]) -> T:
+        """Do it; raise UnusableError between two calls once it takes longer than that."""
+        self._patience.until = monotonic() + seconds
+        try:
+            return deed()
+        finally:
+            del self._patience.until
 
     def decide(self, asks: Sequence[Ask], now: int) -> list[Verdict]:
         """Answer the asks and count those that may go; portfolios' tiers are not known here."""
@@ -91,23 +112,32 @@ class RedisStore:
         length = settings.WHATSAPP_RATE_LIMIT_WINDOW_SECONDS * SECOND
         arguments = [quota.sent, quota.limit, quota.reset, quota.throttled, now, length]
         found = self._run("seed", _keys(org_id), [*arguments, int(overwrite)])
-        if found == 2 and org_id not in self._rubbish:
-            self._rubbish.add(org_id)
-            logger.warning("Limit keys in Redis were unusable; rebuilt", extra={"org_id": org_id})
+        if found == 2:
+            self._report_rubbish(org_id)
 
     def set_debts(self, org_id: str, debts: Mapping[tuple[int, int], int], now: int) -> None:
         """Take over what the database knows of some pairs."""
-        for (number, contact), free_at in debts.items():
-            life = max(0, free_at - now) // 1000 + 60_000
-            self._client.set(_pair_name(org_id, number, contact), free_at, px=life)
+        self._set_times(
+            {_pair_name(org_id, number, contact): at for (number, contact), at in debts.items()},
+            now,
+        )
 
     def set_starts(self, starts: Mapping[tuple[str, int], int], now: int) -> None:
         """Take over the first free start slots of numbers, by organisation and number."""
+        self._set_times(
+            {_start_name(org_id, number): at for (org_id, number), at in starts.items()}, now
+        )
+
+    def _set_times(self, times: Mapping[str, int], now: int) -> None:
         pipeline = self._client.pipeline(transaction=False)
-        for (org_id, number), free_at in starts.items():
-            life = max(0, free_at - now) // 1000 + 60_000
-            pipeline.set(_start_name(org_id, number), free_at, px=life)
+        for name, at in times.items():
+            pipeline.set(name, at, px=max(0, at - now) // 1000 + 60_000)
         pipeline.execute()
+
+    def _report_rubbish(self, org_id: str) -> None:
+        if org_id not in self._rubbish:
+            self._rubbish.add(org_id)
+            logger.warning("Limit keys in Redis were unusable; rebuilt", extra={"org_id": org_id})
 
     def _decide(self, asks: Sequence[Ask], now: int) -> list[Verdict]:
         keys, argument = _packed(asks, now)
@@ -122,14 +152,17 @@ class RedisStore:
             ask = asks[0]
             self.seed(ask.org_id, self._load([ask.org])[ask.org], now)
             answer = self._run("decide", keys, [argument])
-        (window,) = _WINDOW.unpack_from(answer)
-        return [
-            Verdict(_LIMITS[code], at, 0 if code else window)
-            for code, at in _ANSWER.iter_unpack(memoryview(answer)[_WINDOW.size :])
-        ]
+        verdicts = _ANSWER.iter_unpack(answer)
+        has_rubbish, window = next(verdicts)
+        if has_rubbish:
+            self._report_rubbish(asks[0].org_id)
+        return [Verdict(_LIMITS[code], at, 0 if code else window) for code, at in verdicts]
 
     def _run(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
         """Run a script by its hash; a server that does not know it is given it first."""
+        if monotonic() > getattr(self._patience, "until", inf):
+            message = "Redis is too slow"
+            raise UnusableError(message)
         known = self._hashes.get(name)
         if known is None:
             known = self._hashes[name] = str(self._client.script_load(self._scripts[name]))
@@ -160,6 +193,10 @@ class RedisStore:
 
 class UnusableError(Exception):
     """Redis answers, but nothing can be counted in it."""
+
+
+def _source(name: str) -> str:
+    return (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
 
 
 def _packed(asks: Sequence[Ask], now: int) -> tuple[list[str], bytes]:

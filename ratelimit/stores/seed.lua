@@ -2,19 +2,13 @@
 -- KEYS: counter, limit, window, throttle. ARGV: sent, limit, window's end (0: none), throttled
 -- until, now, window length, 1 to overwrite what is known; microseconds.
 -- Returns 0 when it was known, 1 when it was missing, 2 when it was rubbish.
-local function whole(value)
-  local number = value and tonumber(value)
-  return number and number >= 0 and number < 9e15 and number == math.floor(number)
-end
-
-local known = redis.call('MGET', KEYS[1], KEYS[2], KEYS[3])
-local sound = whole(known[1]) and whole(known[2]) and whole(known[3])
-sound = sound and tonumber(known[2]) >= 1 and redis.call('PTTL', KEYS[1]) >= 0
+local known = redis.call('MGET', unpack(KEYS))
+local ends, now = tonumber(ARGV[3]), tonumber(ARGV[5])
+local sound = is_sound(known, now) and redis.call('PTTL', KEYS[1]) >= 0
 if sound and ARGV[7] ~= '1' then
   return 0
 end
 local there = redis.call('EXISTS', KEYS[1]) == 1 and not sound
-local ends, now = tonumber(ARGV[3]), tonumber(ARGV[5])
 local life = ends > now and ends - now or tonumber(ARGV[6])
 life = string.format('%.0f', math.max(1, math.ceil(life / 1000)))
 -- Value and life in one command each: a key without an end cannot come about.

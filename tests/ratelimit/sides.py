@@ -40,9 +40,7 @@ class DatabaseSide:
 
     def give_back(self, used: Sequence[Used]) -> None:
         with transaction.atomic():
-            database.give_back(
-                [(one.ask.org, one.window, one.ask.number, one.ask.contact) for one in used]
-            )
+            database.give_back([(one.ask.org, one.window) for one in used])
 
     def set_quota(self, org: Organization, limit: int) -> None:
         WhatsAppRateLimit.objects.update_or_create(org=org, defaults={"quota_limit": limit})
@@ -65,7 +63,8 @@ class RedisSide:
         return self.store.decide(asks, now)
 
     def give_back(self, used: Sequence[Used]) -> None:
-        self.store.give_back([(one.ask, one.window) for one in used])
+        # Pairs pay back by themselves, in both stores.
+        self.store.give_back([(one.ask._replace(contact=0), one.window) for one in used])
 
     def set_quota(self, org: Organization, limit: int) -> None:
         self.quotas[org.pk] = Quota(limit)
@@ -89,7 +88,8 @@ class Model:
     opened: dict[int, int] = field(default_factory=dict)
     counted: dict[int, int] = field(default_factory=dict)
     starts: dict[int, list[tuple[int, int]]] = field(default_factory=dict)  # slot, gap
-    debts: dict[tuple[int, int], list[tuple[str, int]]] = field(default_factory=dict)
+    sends: dict[tuple[int, int], list[int]] = field(default_factory=dict)  # of each pair
+    throttled: dict[int, int] = field(default_factory=dict)
 
     def decide(self, asks: Sequence[Ask], now: int) -> list[Limit | None]:
         return [self._decide(ask, now) for ask in asks]
@@ -99,10 +99,10 @@ class Model:
             org = one.ask.org
             if org in self.opened and self.opened[org] + self.window == one.window:
                 self.counted[org] = max(0, self.counted[org] - 1)
-            if one.ask.contact:
-                self.debts[one.ask.number, one.ask.contact].append(("back", 0))
 
     def _decide(self, ask: Ask, now: int) -> Limit | None:
+        if self.throttled.get(ask.org, 0) > now:
+            return Limit.THROTTLED
         if ask.org in self.opened and now >= self.opened[ask.org] + self.window:
             del self.opened[ask.org], self.counted[ask.org]
         if self.counted.get(ask.org, 0) >= self.limits[ask.org]:
@@ -116,12 +116,12 @@ class Model:
         self.counted[ask.org] = self.counted.get(ask.org, 0) + 1
         self.starts.setdefault(ask.number, []).append((slot, ask.gap))
         if ask.contact:
-            self.debts.setdefault((ask.number, ask.contact), []).append(("grant", slot))
+            self.sends.setdefault((ask.number, ask.contact), []).append(slot)
         return None
 
     def _owed(self, ask: Ask, now: int) -> int:
         step = int(PAIR_SECONDS * SECOND)
         paid_at = 0
-        for what, at in self.debts.get((ask.number, ask.contact), []):
-            paid_at = paid_at - step if what == "back" else max(paid_at, at) + step
+        for at in self.sends.get((ask.number, ask.contact), []):
+            paid_at = max(paid_at, at) + step
         return paid_at - now

@@ -127,8 +127,17 @@ def test_what_was_not_used_goes_back(side: Side, org):
     side.set_quota(org, 45)
     verdicts = side.decide([ask(org, contact=1)] * 45, START)
     side.give_back([Used(ask(org, contact=1), verdicts[0].window)] * 2)
-    again = side.decide([ask(org, contact=1)] * 3, START)
+    again = side.decide([ask(org, contact=2)] * 3, START)
     assert limits(again) == [None, None, Limit.QUOTA]
+
+
+def test_what_was_borrowed_from_a_pair_pays_itself_back_and_does_not_go_back(side: Side, org):
+    """Answers come late: by then the steps of their messages have passed by themselves."""
+    early = [side.decide([ask(org, contact=1)], START + n * 7 * SECOND)[0] for n in range(4)]
+    burst = side.decide([ask(org, contact=1)] * 60, START + 28 * SECOND)
+    assert limits(burst).count(None) == PAIR_BURST
+    side.give_back([Used(ask(org, contact=1), verdict.window) for verdict in early])
+    assert limits(side.decide([ask(org, contact=1)], START + 28 * SECOND)) == [Limit.PAIR]
 
 
 def test_nothing_goes_back_to_a_later_window(side: Side, org):

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
+from django.utils import timezone
 from redis import Redis
 
 from ratelimit import limiter, quota
 from ratelimit.models import WhatsAppRateLimit
-from ratelimit.rules import SECOND, Ask, Limit, gap
+from ratelimit.rules import SECOND, Ask, Limit, gap, micros
 from tests import services
+from tests.factories.orgs import OrganizationFactory
 from tests.ratelimit.sides import START
 from tests.server_process import Server
 
@@ -187,7 +191,8 @@ def test_redis_back_is_used_again(soon, server, redis, org):
     assert limiter.redis_state() == "ok"
 
 
-RUBBISH = ["many", "-5", "1.5", "nan", "inf", "", "9" * 40, "0x10z"]
+HUGE = "8000000000000000"  # the year 2223
+RUBBISH = ["many", "-5", "1.5", "5.0", "1e1", "nan", "inf", "", "9" * 40, "0x10", "0x10z", " 5"]
 
 
 @pytest.mark.parametrize("what", ["counter", "limit", "window"])
@@ -214,7 +219,15 @@ def test_rubbish_is_reported_once(redis, org, caplog):
         redis.set(key("counter", org), "rubbish", px=60_000)
         go([ask(org)])
     reports = [record for record in caplog.records if "unusable" in record.message]
-    assert len(reports) <= 1
+    assert len(reports) == 1
+
+
+def test_rubbish_in_a_numbers_key_is_reported_once(redis, org, caplog):
+    for _ in range(3):
+        go([ask(org)])
+        redis.set("whatsapp:ratelimit:throughput:{acme}:7", HUGE)
+    reports = [record for record in caplog.records if "unusable" in record.message]
+    assert len(reports) == 1
 
 
 def test_a_counter_without_an_end_blocks_nobody(redis, org):
@@ -233,12 +246,77 @@ def test_a_count_in_redis_that_is_too_high_does_not_hold_an_organization(redis, 
     assert go([ask(org)]) == [None]
 
 
-@pytest.mark.parametrize("text", RUBBISH)
+@pytest.mark.parametrize("text", [*RUBBISH, HUGE])
 def test_rubbish_in_pair_and_throughput_keys_is_nothing(redis, org, text):
     go([ask(org, contact=5)])
     redis.set("whatsapp:ratelimit:pair:{acme}:7:5", text)
     redis.set("whatsapp:ratelimit:throughput:{acme}:7", text)
     assert go([ask(org, contact=5)]) == [None]
+    assert all(0 < redis.pttl(name) < 120_000 for name in redis.scan_iter("*:7*"))
+
+
+@pytest.mark.parametrize("text", [*RUBBISH, HUGE])
+def test_rubbish_in_a_throttle_key_throttles_nobody(redis, org, text):
+    go([ask(org)])
+    redis.set(key("throttle", org), text)
+    assert go([ask(org)]) == [None]
+    assert not redis.exists(key("throttle", org))
+
+
+def test_a_throttle_that_redis_was_not_told_of_the_end_of_is_no_more(redis, org):
+    now = timezone.now()
+    quota.throttle(org.pk, now + timedelta(hours=1))
+    at = micros(now)
+    limiter.correct([ask(org)], at)
+    assert go([ask(org)], at) == [Limit.THROTTLED]
+    WhatsAppRateLimit.objects.update(throttled_until=None)  # by a process that met a time-out
+    assert go([ask(org)], at) == [None]
+
+
+def test_lifting_a_throttle_reaches_redis(redis, org, django_capture_on_commit_callbacks):
+    now = timezone.now()
+    with django_capture_on_commit_callbacks(execute=True):
+        quota.throttle(org.pk, now + timedelta(hours=1))
+    assert redis.exists(key("throttle", org))
+    assert go([ask(org)], micros(now)) == [Limit.THROTTLED]
+    with django_capture_on_commit_callbacks(execute=True):
+        assert quota.lift_throttle(org, actor="user:1", reason="over")
+    assert not redis.exists(key("throttle", org))
+    assert go([ask(org)], micros(now)) == [None]
+
+
+def test_the_rubbish_of_one_organization_is_not_the_trouble_of_all(redis, org):
+    go([ask(org)])
+    redis.set(key("counter", org), "5.0", px=60_000)
+    assert limiter.screen([ask(org)], START) is not None
+    assert limiter.redis_state() == "ok"
+
+
+def test_a_redis_that_takes_no_writes_is_away(redis, org):
+    redis.config_set("maxmemory", 1)
+    redis.config_set("maxmemory-policy", "noeviction")
+    try:
+        assert limiter.redis_state() == "down"
+    finally:
+        redis.config_set("maxmemory", 0)
+
+
+def test_a_slow_redis_costs_one_time_out_over_all_organizations(redis, org, settings, monkeypatch):
+    settings.OUTBOUND_REDIS_TIMEOUT_SECONDS = 0.2
+    limiter.reset()
+    asks = [ask(OrganizationFactory(), number=n) for n in range(20)]
+    store = limiter._front().store
+    real = store._call
+
+    def slowly(*command: object) -> object:
+        threading.Event().wait(0.1)
+        return real(*command)
+
+    monkeypatch.setattr(store, "_call", slowly)
+    begun = time.monotonic()
+    assert limiter.screen(asks, START) is None
+    assert time.monotonic() - begun < 0.5
+    assert go(asks) == [None] * 20
 
 
 def test_raising_the_quota_reaches_redis(redis, org, django_capture_on_commit_callbacks):
