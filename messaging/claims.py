@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db import transaction
+from django.db import DatabaseError, InterfaceError, transaction
 from django.db.models import F
 
 from consent import ledger
@@ -32,6 +33,8 @@ from messaging.states import Cause, Status
 from messaging.transitions import Applied, Change
 from orgs import database
 from ratelimit import holds
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Claim", "Claimed", "claim_due", "expire"]
 
@@ -98,8 +101,7 @@ def claim_due(
         screened.undo()
         raise
     finally:
-        screened.settle()
-    limits.hold_exhausted(screened.exhausted, now)
+        _follow_up(screened, now)
     more = len(turns) < len(open_lanes) or screened.seen >= sum(turn.most for turn in turns)
     if not screened.seen and not (open_lanes and more):
         return None
@@ -107,6 +109,20 @@ def claim_due(
     margin = settings.OUTBOUND_CONNECT_TIMEOUT_SECONDS + settings.OUTBOUND_READ_TIMEOUT_SECONDS
     deadline = begun + settings.OUTBOUND_LEASE_SECONDS - margin
     return Claim(going, more, deadline, screened.booked(), screened.decided_at)
+
+
+def _follow_up(screened: Screened, now: datetime) -> None:
+    """Let Redis and the holds follow what was decided; the claim stands if that fails.
+
+    Both only spare later work. A claim that is committed must reach the courier, or its
+    messages would stay with nobody until the lease runs out.
+    """
+    try:
+        screened.settle()
+        limits.hold_exhausted(screened.exhausted, now)
+    except (DatabaseError, InterfaceError) as error:
+        database.release_connection()
+        logger.warning("The limits did not follow a claim (%s)", type(error).__name__)
 
 
 @transaction.atomic

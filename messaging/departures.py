@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Sequence
 
 from messaging.providers.base import Outgoing
-from ratelimit.rules import GRACE, SECOND
+from ratelimit.rules import CLOCK_SLACK, GRACE, SECOND
 
-GRACE_SECONDS = GRACE / SECOND
+GRACE_SECONDS = (GRACE - CLOCK_SLACK) / SECOND
 # Beginning a call takes a good part of a millisecond where threads compete: no more of them go
 # before the time is looked at again.
 MOST_AT_ONCE = 32

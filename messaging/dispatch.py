@@ -87,8 +87,12 @@ def record(answers: Sequence[Answered]) -> None:
             pauses += holding.pauses_for(message, message.phone_number, verdict)
         transitions.apply(rows, changes, now=now)
         holds.place(pauses, now)
-        limits.note(answers, pauses, now)
         circuit.observe(signs, circuits, now)
+        # Last, as a claim takes its probe first: holds are locked before organisations' rows.
+        fresh = [
+            answer for answer in answers if (answer[0].pk, answer[0].last_attempt_number) in charges
+        ]
+        limits.note(fresh, pauses, now)
     _log(answers)
 
 

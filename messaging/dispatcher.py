@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from time import monotonic
 
 from django.conf import settings
-from django.db import DatabaseError, connection
+from django.db import DatabaseError, InterfaceError, connection
 
 from messaging import channels, claims, dispatch, limits
 from messaging.claims import Claim
@@ -119,7 +119,7 @@ class Dispatcher:
                 ceiling=ceiling,
                 lead=self._lead,
             )
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             connection.close()
             logger.warning("Nothing claimed (%s); looking again soon", type(error).__name__)
             return 0
@@ -185,7 +185,7 @@ class Dispatcher:
                 starts = limits.book_again(late, lead)
                 self._pace.note_booked(late[0].phone_number_id, starts[-1])
                 slots |= dict(zip(of_number, starts, strict=True))
-        except DatabaseError as error:
+        except (DatabaseError, InterfaceError) as error:
             connection.close()
             logger.warning("No new start slots (%s)", type(error).__name__)
         finally:

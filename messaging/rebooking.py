@@ -73,7 +73,7 @@ class Rebooking:
         while calls:
             begun = steady_seconds()
             lead = min(MARGIN * lateness + self._took, LONGEST_LEAD_SECONDS)
-            slots = self._book_again([call.key for call in calls], lead)
+            slots = self._try(calls, lead)
             self._took = steady_seconds() - begun
             now = steady_seconds()
             ready = [
@@ -87,3 +87,11 @@ class Rebooking:
             self._hand_back(ready)
             if calls:
                 threading.Event().wait(ASK_AGAIN_SECONDS)
+
+    def _try(self, calls: list[Outgoing], lead: float) -> dict[str, float]:
+        """Ask once; whatever breaks, this thread goes on, for nobody else has its calls."""
+        try:
+            return self._book_again([call.key for call in calls], lead)
+        except Exception:
+            logger.exception("Booking new start slots broke down; it is tried again")
+            return {}

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from django.conf import settings
 
-from messaging import attempts, holding, outcomes, transitions
+from messaging import attempts, holding, limits, outcomes, transitions
 from messaging.attempts import Attempt
+from messaging.limits import Refusal
 from messaging.models import PhoneNumber, WebhookEvent
 from messaging.models.messages import DELIVERY_UNKNOWN
 from messaging.outcomes import Trouble
@@ -98,6 +99,7 @@ class _Fold:
         self.touched: dict[attempts.Key, Attempt] = {}
         self.changes: dict[int, Change] = {}  # by the receipt's place in the batch
         self.pauses: dict[int, list[HoldRequest]] = {}
+        self.refusals: dict[int, Refusal] = {}
 
     def take(
         self, place: int, key: attempts.Key | None, receipt: Receipt, number: PhoneNumber
@@ -128,16 +130,15 @@ class _Fold:
         attempts.write_proofs(list(self.touched.values()))
         effective = {id(item.change) for item in made}
         moved = {id(item.change) for item in made if item.old != item.new}
-        holds.place(
-            [
-                pause
-                for place, pauses in self.pauses.items()
-                for pause in pauses
-                if id(self.changes[place]) in moved
-            ],
-            self.now,
-        )
+        self._stop({place for place, change in self.changes.items() if id(change) in moved})
         return [self._outcome(place, effective) for place in range(count)]
+
+    def _stop(self, places: Collection[int]) -> None:
+        """Have scopes and limits follow the failures that counted."""
+        pauses = [pause for place in places for pause in self.pauses.get(place, [])]
+        refusals = [self.refusals[place] for place in places if place in self.refusals]
+        holds.place(pauses, self.now)
+        limits.note_refusals(refusals, pauses, self.now)
 
     def _outcome(self, place: int, effective: set[int]) -> StatusOutcome:
         change = self.changes.get(place)
@@ -169,6 +170,8 @@ class _Fold:
             text=verdict.text,
         )
         self.pauses[place] = holding.pauses_for(row, number, verdict)
+        if rule is not None and rule.outcome == Outcome.THROTTLED:
+            self.refusals[place] = Refusal(number, row.contact_id, rule)
 
 
 def _agrees(row: transitions.Row, attempt: Attempt, receipt: Receipt, number: PhoneNumber) -> bool:

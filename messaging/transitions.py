@@ -45,6 +45,7 @@ class Row:
     pk: uuid.UUID
     org_id: int
     phone_number_id: int
+    contact_id: int
     last_attempt_number: int
     template_name: str
     template_language: str

@@ -7,11 +7,15 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from messaging import statuses
+from messaging import claims, statuses
 from messaging.models import MessageEvent, OutboundMessage, WebhookEvent
 from messaging.providers.base import ErrorRule, Outcome, Receipt, Scope
 from messaging.providers.whatsapp import callback
+from messaging.providers.whatsapp.errors import DEFAULT_TABLE
 from messaging.states import Status
+from ratelimit.models import Hold, PairUsage, WhatsAppRateLimit
+from ratelimit.rules import Limit
+from tests.factories.consent import ConsentFactory
 from tests.factories.messaging import AttemptFactory, MessageFactory, PhoneNumberFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
@@ -109,6 +113,39 @@ def test_delivered_beats_failed():
     apply(message, receipt(message, "delivered", 1))
     assert (message.status, message.error_code) == (Status.DELIVERED, "")
     assert message.failed_at is None
+
+
+def test_a_status_that_refuses_for_throughput_halves_the_numbers_rate_once():
+    message = sent_message()
+    failure = receipt(message, "failed", error_code="130429", rule=DEFAULT_TABLE.rules["130429"])
+    for _ in range(2):
+        apply(message, failure)
+        message.phone_number.refresh_from_db()
+        assert message.phone_number.rate_share == 500
+    assert message.status == Status.QUEUED
+    assert Hold.objects.get().scope == Hold.Scope.NUMBER
+
+
+def test_a_status_that_refuses_for_the_pair_holds_others_to_the_person():
+    message = sent_message()
+    apply(
+        message,
+        receipt(message, "failed", error_code="131056", rule=DEFAULT_TABLE.rules["131056"]),
+    )
+    assert PairUsage.objects.get().contact_id == message.contact_id
+    ConsentFactory(contact=message.contact)
+    other = MessageFactory(phone_number=message.phone_number, contact=message.contact)
+    assert not claims.claim_due(10).messages
+    other.refresh_from_db()
+    assert other.held_by == Limit.PAIR
+
+
+def test_a_status_that_throttles_the_only_account_throttles_the_organization():
+    message = sent_message()
+    apply(
+        message, receipt(message, "failed", error_code="80007", rule=DEFAULT_TABLE.rules["80007"])
+    )
+    assert WhatsAppRateLimit.objects.get(org=message.org).throttled_until > timezone.now()
 
 
 def test_a_transient_failed_status_is_retried():
