@@ -41,10 +41,10 @@ DEFAULTS = (
         "Accounts whose templates are due are read from Meta; each every 15 minutes.",
     ),
     Entry(
-        "Forget usage that counts no more",
-        "ratelimit.forget",
-        900,
-        "Paid debts of pairs, and people reached long ago, would only pile up.",
+        "Tidy up the limits",
+        "ratelimit.tidy",
+        60,
+        "Usage that counts no more would pile up; a raised default quota frees who waits for it.",
     ),
     Entry(
         "Delete what has been kept long enough",

@@ -16,6 +16,7 @@ import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
 from config import console, env, local_secrets, logs, schedule
+from ratelimit.rules import LARGEST_QUOTA
 
 django_stubs_ext.monkeypatch()
 
@@ -354,7 +355,7 @@ if OUTBOUND_LEASE_SECONDS < OUTBOUND_CONNECT_TIMEOUT_SECONDS + OUTBOUND_READ_TIM
 
 # Messages an organisation may send in a window, unless a quota of its own is set.
 WHATSAPP_RATE_LIMIT_DEFAULT_QUOTA = env.whole(
-    "WHATSAPP_RATE_LIMIT_DEFAULT_QUOTA", 1000, at_least=1, at_most=1_000_000_000
+    "WHATSAPP_RATE_LIMIT_DEFAULT_QUOTA", 1000, at_least=1, at_most=LARGEST_QUOTA
 )
 # How long a window is, seconds; it begins with the first message after the last one.
 WHATSAPP_RATE_LIMIT_WINDOW_SECONDS = env.whole(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from messaging import holding
 from messaging.models import OutboundMessage
 from messaging.states import Status
-from ratelimit import holds
+from ratelimit import holds, quota
 from ratelimit.models import Hold
 from ratelimit.rules import Limit
 
@@ -19,6 +20,7 @@ _LIMITS = {
     Limit.PAIR.value: "Too many messages from this number to this person in a short time.",
     Limit.CONTACTS.value: "The portfolio has reached as many people in 24 hours as it may.",
 }
+_THROTTLED = "Meta throttles the organisation as a whole."
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,12 @@ class Board:
 
     active: holding.Active
     now: datetime
+    throttled: Mapping[int, datetime]  # organisations held as a whole, and until when
 
     @classmethod
     def at(cls, now: datetime) -> Board:
-        """Read the holds, by one query."""
-        return cls(holds.active(now), now)
+        """Read what stands still, by two queries."""
+        return cls(holds.active(now), now, quota.throttled(now))
 
     def of(self, message: OutboundMessage) -> Waiting | None:
         """Return why the message waits; None when it does not.
@@ -57,6 +60,9 @@ class Board:
         reasons = [
             self._held(hold) for hold in (*holding.on_number(self.active, number), *template)
         ]
+        if number.org_id in self.throttled:
+            until = self.throttled[number.org_id]
+            reasons.append(Waiting(Hold.Cause.THROTTLE, until, _THROTTLED))
         later = own_time(message, self.now)
         if later is not None:
             reasons.append(later)

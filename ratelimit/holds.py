@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F
 
-from orgs import audit
-from ratelimit.models import Hold
+from orgs import audit, database
+from ratelimit import limiter
+from ratelimit.models import Hold, WhatsAppRateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +85,22 @@ def active(at: datetime) -> dict[tuple[str, str], list[Hold]]:
 
 @transaction.atomic
 def lift(holds: Iterable[Hold], *, actor: str, reason: str) -> int:
-    """Remove the holds, so that what they held goes at once; leaves an audit row each."""
-    rows = list(Hold.objects.select_for_update().filter(pk__in=[hold.pk for hold in holds]))
+    """Remove the holds, so that what they held goes at once; leaves an audit row each.
+
+    An account's throttle may have throttled its organisation as a whole: that ends with it.
+    """
+    wanted = Hold.objects.select_for_update().filter(pk__in=[hold.pk for hold in holds])
+    wanted = wanted.order_by("scope", "key", "cause")
+    # Holds are locked before organisations' rows, but a quota's hold after them: everywhere.
+    rows = list(wanted.exclude(cause=Hold.Cause.QUOTA_EXCEEDED))
+    end_throttles(
+        {
+            hold.org_id
+            for hold in rows
+            if (hold.scope, hold.cause) == (Hold.Scope.ACCOUNT, Hold.Cause.THROTTLE)
+        }
+    )
+    rows += wanted.filter(cause=Hold.Cause.QUOTA_EXCEEDED)
     audit.record(
         [
             audit.Entry(
@@ -101,6 +116,16 @@ def lift(holds: Iterable[Hold], *, actor: str, reason: str) -> int:
         ]
     )
     Hold.objects.filter(pk__in=[hold.pk for hold in rows]).delete()
+    return len(rows)
+
+
+def end_throttles(orgs: Iterable[int | None]) -> int:
+    """Let organisations go that are throttled as a whole; return how many. In a transaction."""
+    throttled = WhatsAppRateLimit.objects.throttled(database.now()).filter(org__in=set(orgs))
+    rows = list(throttled.select_for_update(of=("self",)).select_related("org").order_by("org"))
+    WhatsAppRateLimit.objects.filter(pk__in=[row.pk for row in rows]).update(throttled_until=None)
+    for row in rows:
+        limiter.changed(row.org_id, row.org.org_id)
     return len(rows)
 
 

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from orgs.models import Organization
 from orgs.tenancy import TenantQuerySet
-from ratelimit.rules import LARGEST_QUOTA
+from ratelimit.rules import LARGEST_QUOTA, Limit
 
 
 class HoldQuerySet(TenantQuerySet["Hold"]):
@@ -46,7 +46,7 @@ class Hold(models.Model):
         REGISTRATION = "registration", "Number not registered"
         TEMPLATE = "template", "Template paused by Meta"
         PROVIDER_UNAVAILABLE = "provider_unavailable", "Provider unavailable"
-        QUOTA_EXCEEDED = "QUOTA_EXCEEDED", "Quota used up"
+        QUOTA_EXCEEDED = Limit.QUOTA.value, "Quota used up"
         PAUSED_BY_STAFF = "paused_by_staff", "Paused by staff"
         PAUSED_BY_CLIENT = "paused_by_client", "Paused by the client"
 
@@ -100,6 +100,14 @@ class FailureStreak(models.Model):
         return f"{len(self.messages)} messages of app {self.app_key} failed in a row"
 
 
+class RateLimitQuerySet(TenantQuerySet["WhatsAppRateLimit"]):
+    """Questions about quotas."""
+
+    def throttled(self, at: datetime) -> Self:
+        """Keep the organisations that Meta throttles as a whole at that time."""
+        return self.filter(throttled_until__gt=at)
+
+
 class WhatsAppRateLimit(models.Model):
     """An organisation's quota, what it has used of it, and its throttle.
 
@@ -119,7 +127,7 @@ class WhatsAppRateLimit(models.Model):
     )
     throttled_until = models.DateTimeField(null=True, blank=True)
 
-    objects = TenantQuerySet["WhatsAppRateLimit"].as_manager()
+    objects = RateLimitQuerySet.as_manager()
 
     class Meta:
         db_table = "whatsapp_rate_limit"

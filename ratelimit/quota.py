@@ -13,7 +13,7 @@ from orgs import audit, database
 from orgs.models import Organization
 from ratelimit import holds, limiter
 from ratelimit.models import Hold, WhatsAppRateLimit
-from ratelimit.rules import LARGEST_QUOTA
+from ratelimit.rules import LARGEST_QUOTA, micros
 from ratelimit.stores import rows
 
 
@@ -55,6 +55,15 @@ def of_row(row: WhatsAppRateLimit, now: datetime) -> Status:
     )
 
 
+def throttled(now: datetime) -> dict[int, datetime]:
+    """Return the organisations that Meta throttles as a whole, and until when; there are few."""
+    return {
+        row.org_id: row.throttled_until
+        for row in WhatsAppRateLimit.objects.throttled(now)
+        if row.throttled_until is not None
+    }
+
+
 class QuotaError(ValueError):
     """The quota asked for makes no sense; the text says why."""
 
@@ -94,22 +103,30 @@ def throttle(org: int, until: datetime) -> None:
 @transaction.atomic
 def lift_throttle(org: Organization, *, actor: str, reason: str) -> bool:
     """End what Meta's rate limits hold of the organisation; say whether there was anything."""
-    now = database.now()
-    rows.lock([org.pk])
-    was = WhatsAppRateLimit.objects.of(org).filter(throttled_until__gt=now)
-    lifted = was.update(throttled_until=None)
-    throttles = Hold.objects.active(now).filter(org=org, cause=Hold.Cause.THROTTLE)
-    lifted += holds.lift(throttles, actor=actor, reason=reason)
-    if lifted:
-        limiter.changed(org.pk, org.org_id)
+    throttles = Hold.objects.active(database.now()).filter(org=org, cause=Hold.Cause.THROTTLE)
+    was_throttled = status(org, database.now()).throttled_until is not None
+    lifted = holds.lift(throttles, actor=actor, reason=reason)
+    holds.end_throttles([org.pk])
+    if lifted or was_throttled:
         _record(org, actor, "throttle.lifted", reason, {"throttled": True}, {"throttled": False})
-    return bool(lifted)
+    return bool(lifted) or was_throttled
 
 
-def is_throttled(org: Organization, now: datetime) -> bool:
-    """Say whether Meta's rate limits hold the organisation, or one of its numbers or accounts."""
-    held = Hold.objects.active(now).filter(org=org, cause=Hold.Cause.THROTTLE)
-    return status(org, now).throttled_until is not None or held.exists()
+def release_roomy() -> int:
+    """Let organisations go whose quota has room again; return how many holds there were.
+
+    Nobody else does when the default of the settings was raised.
+    """
+    waiting = Hold.objects.filter(cause=Hold.Cause.QUOTA_EXCEEDED, org__isnull=False)
+    held = list(waiting.values_list("org_id", flat=True))
+    if not held:
+        return 0
+    now = micros(database.now())
+    with transaction.atomic():
+        quotas = rows.lock(held)
+        roomy = [org for org in quotas if quotas[org].has_room(now)]
+        limiter.release_quota_holds(roomy)
+    return len(roomy)
 
 
 def ensure_rows() -> None:

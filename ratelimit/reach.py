@@ -10,7 +10,6 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
-from django.db import connection
 from django.db.models import Count, Min
 
 from orgs import database
@@ -104,14 +103,3 @@ def _lock(portfolios: Collection[str]) -> dict[str, int]:
         )
         found = dict(rows.all().values_list("portfolio_id", "at_most"))
     return found
-
-
-def forget_old(now: int, batch: int) -> int:
-    """Delete a batch of people who were reached too long ago to count; return how many."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "DELETE FROM ratelimit_reach WHERE (portfolio_id, contact_id) IN (SELECT"
-            " portfolio_id, contact_id FROM ratelimit_reach WHERE last_at < %s LIMIT %s)",
-            [now - DAY, batch],
-        )
-        return int(cursor.rowcount)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from ratelimit import usage
+from ratelimit import quota, usage
 
 
-@shared_task(name="ratelimit.forget")
-def forget() -> None:
-    """Delete usage that counts no more."""
-    for _ in range(usage.MOST_BATCHES):
-        if not usage.forget_old():
-            return
+@shared_task(name="ratelimit.tidy")
+def tidy() -> None:
+    """Delete usage that counts no more, and let go whom no limit holds any more."""
+    quota.ensure_rows()
+    quota.release_roomy()
+    usage.forget_old()

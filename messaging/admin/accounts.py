@@ -64,7 +64,10 @@ class BusinessAccountForm(_SecretForm):
 
     class Meta:
         model = BusinessAccount
-        fields = ["org", "app", "waba_id", "name", "access_token"]
+        fields = [
+            *("org", "app", "waba_id", "name", "portfolio_id", "portfolio_tier"),
+            "access_token",
+        ]
 
 
 class _Audited(ModelAdmin[Any]):

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from messaging import limits, wake
+from messaging import limits, throttles, wake
 from messaging.api import schema
 from messaging.api.requests import actor_of, key_of, reason_of
 from messaging.models import BusinessAccount, PhoneNumber
@@ -112,7 +112,7 @@ def _show(org: Organization) -> Response:
         "quotaLimit": status.limit,
         "remainingQuota": status.remaining,
         "resetAt": status.reset_at,
-        "throttled": quota.is_throttled(org, now),
+        "throttled": org.pk in throttles.by_org(now, org),
         "throughput": [_throughput(number, now) for number in numbers],
         "tiers": _tiers(BusinessAccount.objects.of(org), now),
     }

@@ -10,6 +10,7 @@ from consent.models import Contact
 from orgs.encryption import EncryptedTextField
 from orgs.models import Organization
 from orgs.tenancy import TenantQuerySet
+from ratelimit.rules import FULL_SHARE
 
 
 class MetaApp(models.Model):
@@ -100,8 +101,8 @@ class PhoneNumber(models.Model):
         help_text="Meta allows 80 or, after an upgrade, 1,000, sent and received together.",
     )
     rate_share = models.PositiveSmallIntegerField(
-        default=1000,
-        db_default=1000,
+        default=FULL_SHARE,
+        db_default=FULL_SHARE,
         editable=False,
         help_text="Per mille of the rate left when Meta last refused one message too many.",
     )

@@ -1,5 +1,5 @@
 """The app's pages of the console."""
 
-from ratelimit.admin import holds, quotas
+from ratelimit.admin import holds
 
-__all__ = ["holds", "quotas"]
+__all__ = ["holds"]

@@ -248,6 +248,7 @@ class TestSecrets:
                 "org": account.org_id,
                 "app": account.app_id,
                 "waba_id": account.waba_id,
+                "portfolio_tier": account.portfolio_tier,
                 "access_token": "fresh-token",
             },
         )

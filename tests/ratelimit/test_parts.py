@@ -7,6 +7,8 @@ from datetime import timedelta
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import Permission, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from prometheus_client import REGISTRY
@@ -15,8 +17,9 @@ from orgs.models import AuditEvent
 from ratelimit import banner, metrics, quota, reach, usage
 from ratelimit.breaker import Breaker
 from ratelimit.models import PairUsage, PortfolioReach, WhatsAppRateLimit
-from ratelimit.rules import DAY, Ask, Verdict, gap, micros, recovered
+from ratelimit.rules import DAY, Ask, Limit, Verdict, gap, micros, recovered
 from ratelimit.stores import database
+from tests.factories.orgs import OrganizationFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
@@ -79,14 +82,8 @@ def test_decisions_are_counted_by_limit_and_store():
         return REGISTRY.get_sample_value("outbound_limit_decisions_total", labels) or 0.0
 
     before = value()
-    metrics.count("database", [Verdict(database_quota(), 0)] * 3, 0.0)
+    metrics.count("database", [Verdict(Limit.QUOTA, 0)] * 3, 0.0)
     assert value() == before + 3
-
-
-def database_quota():
-    from ratelimit.rules import Limit  # noqa: PLC0415
-
-    return Limit.QUOTA
 
 
 def test_paid_debts_and_people_of_yesterday_are_forgotten():
@@ -162,10 +159,22 @@ def test_the_page_of_quotas_shows_everybody_with_what_is_used(client, staff, org
         quota_limit=1000,
         reset_at=timezone.now() + timedelta(hours=1),
     )
+    quota.ensure_rows()
     page = client.get(QUOTAS).content.decode()
     assert "900 of 1,000" in page
     assert "width: 90.0%" in page
     assert other_org.org_id in page
+
+
+def test_the_page_of_quotas_asks_as_often_for_many_as_for_one(client, staff):
+    counts = []
+    for count in (1, 10):
+        for org in OrganizationFactory.create_batch(count):
+            quota.throttle(org.pk, timezone.now() + timedelta(hours=1))
+        with CaptureQueriesContext(connection) as queries:
+            client.get(QUOTAS)
+        counts.append(len(queries))
+    assert counts[0] == counts[1]
 
 
 def test_staff_raise_a_quota_with_a_reason(client, staff, org):
@@ -191,7 +200,7 @@ def test_raising_does_not_lower(client, staff, org):
 def test_staff_lift_a_throttle_with_a_reason(client, staff, org):
     quota.throttle(org.pk, timezone.now() + timedelta(hours=1))
     row = WhatsAppRateLimit.objects.get(org=org)
-    assert "Until" in client.get(QUOTAS).content.decode()
+    assert "Organisation until" in client.get(QUOTAS).content.decode()
     act(client, "lift_throttle", row, confirmed="yes", reason="Meta says it is over")
     row.refresh_from_db()
     assert row.throttled_until is None
