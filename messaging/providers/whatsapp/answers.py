@@ -18,6 +18,10 @@ LONGEST_EXCERPT = 2048
 LONGEST_ID = 255
 # Nobody is waited for longer than a day.
 LONGEST_WAIT = 86_400.0
+# Meta counts the calls of an app over a rolling time of this length.
+USAGE_SECONDS = 3600.0
+_COUNTED_BY_CALLS = frozenset({Scope.ACCOUNT, Scope.APP})
+_NO_CODE = "HTTP_429"
 
 
 def classify(
@@ -96,7 +100,7 @@ def _refused(
         error_code=str(code)[:32],
         error_message=redact(text, LONGEST_TEXT),
         rule=rule,
-        retry_after_seconds=_asked_wait(headers),
+        retry_after_seconds=_asked_wait(headers, rule),
         http_status=http_status,
         trace_id=_trace(headers, error),
     )
@@ -107,7 +111,7 @@ def _without_code(key: str, http_status: int, headers: Mapping[str, str], body: 
     rule = None
     if http_status == 429:
         outcome = Outcome.THROTTLED
-        rule = ErrorRule("HTTP_429", outcome, Scope.NUMBER, "Too many calls", "It waits by itself.")
+        rule = ErrorRule(_NO_CODE, outcome, Scope.NUMBER, "Too many calls", "It waits by itself.")
     elif http_status >= 500:
         outcome = Outcome.UNKNOWN  # a proxy may have lost the answer of a call that arrived
     else:
@@ -118,7 +122,7 @@ def _without_code(key: str, http_status: int, headers: Mapping[str, str], body: 
         error_code=f"HTTP_{http_status}",
         error_message=f"HTTP status {http_status} without an explanation.",
         rule=rule,
-        retry_after_seconds=_asked_wait(headers),
+        retry_after_seconds=_asked_wait(headers, rule),
         http_status=http_status,
         trace_id=_trace(headers, {}),
         excerpt=_excerpt(body),
@@ -169,9 +173,17 @@ def _excerpt(body: bytes) -> str:
     return redact(body[: LONGEST_EXCERPT * 2].decode("utf-8", "replace"), LONGEST_EXCERPT)
 
 
-def _asked_wait(headers: Mapping[str, str]) -> float | None:
-    """Return how long Meta asks us to wait, in seconds, from either header it may use."""
-    waits = [_retry_after(headers.get("retry-after", "")), _regain_access(headers)]
+def _asked_wait(headers: Mapping[str, str], rule: ErrorRule | None) -> float | None:
+    """Return how long Meta asks us to wait, in seconds, from the headers it may use.
+
+    The usage headers count calls of an account or an app: they say nothing of how fast one
+    number may send, nor of one person.
+    """
+    waits = [_retry_after(headers.get("retry-after", ""))]
+    if rule is None or rule.scope in _COUNTED_BY_CALLS or rule.code == _NO_CODE:
+        waits.append(_regain_access(headers))
+    if rule is not None and rule.scope == Scope.APP:
+        waits.append(_until_allowed(headers, rule.wait_seconds or 0))
     named = [wait for wait in waits if wait is not None]
     return min(max(named), LONGEST_WAIT) if named else None
 
@@ -204,3 +216,19 @@ def _regain_access(headers: Mapping[str, str]) -> float | None:
     ]
     known = [number for value in minutes if (number := _integer(value))]
     return max(known) * 60.0 if known else None
+
+
+def _until_allowed(headers: Mapping[str, str], at_least: float) -> float | None:
+    """Return after how long the app is back within its allowance, by x-app-usage, in seconds.
+
+    Its values are per cent of the allowance, used over a rolling hour; taken as used evenly. An
+    estimate within ``at_least``, which is waited anyway, says nothing.
+    """
+    try:
+        usage = orjson.loads(headers.get("x-app-usage", "{}"))
+    except orjson.JSONDecodeError:
+        return None
+    shares = [_integer(value) for value in usage.values()] if isinstance(usage, dict) else []
+    most = max((share for share in shares if share is not None), default=0)
+    wait = USAGE_SECONDS * (1 - 100 / most) if most > 100 else 0.0
+    return wait if wait > at_least else None

@@ -101,6 +101,29 @@ def test_the_usage_header_counts_minutes():
     assert classify(400, error(80007), headers).retry_after_seconds == 180
 
 
+@pytest.mark.parametrize("code", [131056, 130429])
+def test_what_an_account_has_used_says_nothing_of_a_pair_or_a_numbers_throughput(code):
+    usage = json.dumps({"1": [{"type": "whatsapp", "estimated_time_to_regain_access": 30}]})
+    headers = {"x-business-use-case-usage": usage}
+    assert classify(400, error(code), headers).retry_after_seconds is None
+
+
+@pytest.mark.parametrize(
+    ("code", "usage", "wait"),
+    [
+        (4, '{"call_count": 200, "total_time": 25, "total_cputime": 25}', 1800),
+        (4, '{"call_count": 101}', None),  # sooner than it waits anyway
+        (4, '{"call_count": 28}', None),
+        (4, '{"call_count": "many"}', None),
+        (4, "[1]", None),
+        (4, "{", None),
+        (80007, '{"call_count": 200}', None),
+    ],
+)
+def test_an_app_beyond_its_allowance_waits_until_it_is_back_within(code, usage, wait):
+    assert classify(400, error(code), {"x-app-usage": usage}).retry_after_seconds == wait
+
+
 @pytest.mark.parametrize("value", ["soon", "-5", "9" * 30, "Mon, 99 Foo"])
 def test_an_unreadable_wait_is_no_wait(value):
     assert classify(400, error(130429), {"retry-after": value}).retry_after_seconds is None
