@@ -73,7 +73,8 @@ def claim_due(
     """
     begun = steady_seconds()
     # Looked at without a transaction: an idle worker asks these two statements every second.
-    now = database.now()
+    clock = limits.Clock.read()
+    now = clock.now
     due = lanes.due(now)
     if not due:
         return None
@@ -92,7 +93,7 @@ def claim_due(
             for pk, number in numbers.items()
         },
     )
-    screened = screening.screen(turns, numbers, now)
+    screened = screening.screen(turns, numbers, clock)
     going: Sequence[Claimed] = ()
     try:
         if turns and not screened.is_idle:
@@ -135,7 +136,7 @@ def _claim(
     lead: Callable[[int], float],
 ) -> list[Claimed]:
     """Lock, ask all rules again, and take what may go."""
-    clock = screened.clock = limits.Clock.read()
+    clock = screened.clock = screened.clock.go_on()
     now = clock.now
     rows = screened.lock(turns)
     closed = _take_probes(numbers, probing, {row.phone_number_id for row in rows}, active, now)

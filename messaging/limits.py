@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from django.db import transaction
 from django.db.models import Q
@@ -44,10 +44,26 @@ class Asking(Protocol):
     """What the limits ask of a message."""
 
     @property
-    def contact_id(self) -> int: ...  # noqa: D102 - plain fields
+    def pk(self) -> uuid.UUID: ...  # noqa: D102 - plain fields
+
+    @property
+    def phone_number_id(self) -> int: ...  # noqa: D102
+
+    @property
+    def contact_id(self) -> int: ...  # noqa: D102
 
     @property
     def kind(self) -> str: ...  # noqa: D102
+
+
+class _OfNumber(NamedTuple):
+    """What all messages of a number ask alike."""
+
+    org: int
+    org_id: str
+    number: int
+    gap: int
+    portfolio: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +76,18 @@ class Refusal:
     asked_wait: float | None = None  # what Meta asked for, seconds
 
 
-def ask(message: Asking, number: PhoneNumber, now: datetime) -> Ask:
-    """Return what the message asks for; the number must be loaded with account and org."""
-    account = number.account
-    tier = account.portfolio_tier if message.kind in _COUNTS_FOR_TIER else 0
-    return Ask(
-        number.org_id,
-        number.org.org_id,
-        number.pk,
-        gap_of(number, now),
-        message.contact_id,
-        portfolio_of(account),
-        tier,
-    )
+def asks(
+    messages: Iterable[Asking], numbers: Mapping[int, PhoneNumber], now: datetime
+) -> dict[uuid.UUID, Ask]:
+    """Return what each of the messages asks for; their numbers are loaded with account and org.
+
+    What all messages of a number ask alike is found once.
+    """
+    known = {
+        pk: (_of_number(number, now), number.account.portfolio_tier)
+        for pk, number in numbers.items()
+    }
+    return {message.pk: _ask(message, *known[message.phone_number_id]) for message in messages}
 
 
 def portfolio_of(account: BusinessAccount) -> str:
@@ -131,13 +146,12 @@ def note(
 
     ``pauses`` are the holds these answers ask for.
     """
-    limiter.give_back(
-        [
-            Used(ask(message, message.phone_number, now), message.quota_window)
-            for message, result in answers
-            if result.outcome in UNUSED and message.quota_window
-        ]
-    )
+    unused = [
+        message for message, result in answers if result.outcome in UNUSED and message.quota_window
+    ]
+    numbers = {message.phone_number_id: message.phone_number for message in unused}
+    asked = asks(unused, numbers, now)
+    limiter.give_back([Used(asked[message.pk], message.quota_window) for message in unused])
     refusals = [
         Refusal(message.phone_number, message.contact_id, result.rule, result.retry_after_seconds)
         for message, result in answers
@@ -201,6 +215,11 @@ class Clock:
                 break
         return min(readings, key=lambda reading: reading[0])[1]
 
+    def go_on(self) -> Clock:
+        """Return what the shared clock shows by now, as this process's own tells; no journey."""
+        read_at = steady_seconds()
+        return Clock(self.now + timedelta(seconds=read_at - self.read_at), read_at)
+
     @property
     def micros(self) -> int:
         """Return the shared time as the limiter counts it."""
@@ -213,6 +232,16 @@ class Clock:
     def shared(self, at: float) -> int:
         """Return the time of the limiter at which this process's own clock shows that."""
         return self.micros + int((at - self.read_at) * rules.SECOND)
+
+
+def _of_number(number: PhoneNumber, now: datetime) -> _OfNumber:
+    portfolio = portfolio_of(number.account)
+    return _OfNumber(number.org_id, number.org.org_id, number.pk, gap_of(number, now), portfolio)
+
+
+def _ask(message: Asking, of: _OfNumber, tier: int) -> Ask:
+    counted = tier if message.kind in _COUNTS_FOR_TIER else 0
+    return Ask(of.org, of.org_id, of.number, of.gap, message.contact_id, of.portfolio, counted)
 
 
 def _hold_pair(refusal: Refusal, now: datetime) -> None:

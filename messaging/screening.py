@@ -5,7 +5,6 @@ from __future__ import annotations
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from messaging import candidates, limits
 from messaging.candidates import Claimed
@@ -14,7 +13,7 @@ from messaging.models import PhoneNumber
 from messaging.providers.base import steady_seconds
 from ratelimit import limiter
 from ratelimit.limiter import Used
-from ratelimit.rules import HORIZON, SECOND, Ask, Limit, Verdict
+from ratelimit.rules import HORIZON, Ask, Limit, Verdict
 
 
 @dataclass(slots=True)
@@ -61,14 +60,13 @@ class Screened:
 
         No start slot comes before ``soonest``, by steady_seconds().
         """
-        asked = {
-            row.pk: limits.ask(row, numbers[row.phone_number_id], self.clock.now) for row in rows
-        }
+        unknown = [row for row in rows if row.pk not in self.asks]
+        self.asks |= limits.asks(unknown, numbers, self.clock.now) if unknown else {}
+        asked = {row.pk: self.asks[row.pk] for row in rows}
         verdicts = limiter.confirm(
             list(asked.values()), self.clock.micros, self.clock.shared(soonest)
         )
         self.decided_at = steady_seconds()
-        self.asks |= asked
         self.decided = dict(zip(asked, verdicts, strict=True))
         limits.step_back(
             [
@@ -99,16 +97,17 @@ class Screened:
             if pk in self.decided and _differs(self.decided[pk], verdict)
         ]
         limiter.correct(differing, self.clock.micros)
-        if self.is_screened:
-            thought, known = self._starts(self.early), self._starts(self.decided)
-            limiter.follow_starts(
+        # Where a number keeps up, it does not matter that Redis thinks of other start slots.
+        limiter.follow_starts(
+            self._starts(
                 {
-                    number: free_at
-                    for number, free_at in known.items()
-                    if free_at - thought.get(number, 0) > TELLING
-                },
-                self.clock.micros,
-            )
+                    pk: verdict
+                    for pk, verdict in self.decided.items()
+                    if verdict.limit == Limit.THROUGHPUT and pk in granted
+                }
+            ),
+            self.clock.micros,
+        )
 
     def booked(self) -> dict[int, float]:
         """Return the first free start slot of each number as far as it is known here."""
@@ -141,19 +140,19 @@ class Screened:
         ]
 
 
-# Redis is told of start slots that are off by more than this.
-TELLING = SECOND // 50
 # What Redis should have known of when it let a message go that the database then refused.
 _KNOWN_TO_BOTH = frozenset({Limit.QUOTA, Limit.PAIR, Limit.THROTTLED})
 
 
-def screen(turns: Sequence[Turn], numbers: Mapping[int, PhoneNumber], now: datetime) -> Screened:
+def screen(
+    turns: Sequence[Turn], numbers: Mapping[int, PhoneNumber], clock: limits.Clock
+) -> Screened:
     """Ask Redis about what each lane may give."""
-    screened = Screened(limits.Clock(now, steady_seconds()))
+    screened = Screened(clock)
     if not turns or not limiter.is_worth_asking():
         return screened
-    found = candidates.look(turns, now)
-    asks = {row.pk: limits.ask(row, numbers[row.phone_number_id], now) for row in found}
+    found = candidates.look(turns, clock.now)
+    asks = limits.asks(found, numbers, clock.now)
     verdicts = limiter.screen(list(asks.values()), screened.clock.micros)
     if verdicts is not None:
         screened.is_screened, screened.asks, screened.seen = True, asks, len(asks)

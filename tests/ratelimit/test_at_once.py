@@ -143,7 +143,8 @@ def test_a_probe_and_the_record_of_failures_do_not_deadlock(monkeypatch):
     hold = Hold.objects.create(
         scope="app", key=app.app_id, cause=circuit.UNAVAILABLE, opened_at=now, probe_at=now
     )
-    wanted = limits.ask(message, message.phone_number, now)
+    number = message.phone_number
+    (wanted,) = limits.asks([message], {number.pk: number}, now).values()
 
     def claim() -> None:
         with transaction.atomic():
