@@ -68,11 +68,19 @@ class RedisSide:
 
     def set_quota(self, org: Organization, limit: int) -> None:
         self.quotas[org.pk] = Quota(limit)
+        if self.client.exists(self._key("limit", org)):
+            self.client.set(self._key("limit", org), limit, keepttl=True)
 
     def throttle(self, org: Organization, until: int, now: int) -> None:
-        quota = self._load([org.pk])[org.pk]
-        quota.throttled = until
+        """Tell Redis of it as a change in the database does, its own counts being the truth."""
+        known = [self.client.get(self._key(what, org)) for what in ("counter", "window")]
+        sent, reset = (int(value or 0) for value in known)
+        quota = Quota(self._load([org.pk])[org.pk].limit, sent, reset, until)
         self.store.seed(org.org_id, quota, now, overwrite=True)
+
+    @staticmethod
+    def _key(what: str, org: Organization) -> str:
+        return f"whatsapp:ratelimit:{what}:{{{org.org_id}}}"
 
     def _load(self, orgs: Collection[int]) -> Mapping[int, Quota]:
         fresh = settings.WHATSAPP_RATE_LIMIT_DEFAULT_QUOTA

@@ -38,6 +38,7 @@ class Limits(RuleBasedStateMachine):
                 side.set_quota(org, QUOTAS[place])
         self.granted: list[Used] = []
         self.slots: dict[int, list[int]] = {}
+        self.pairs: dict[tuple[int, int], list[int]] = {}
 
     def _ask(self, org: int, number: int, contact: int) -> Ask:
         tenant = self.orgs[org]
@@ -63,6 +64,20 @@ class Limits(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         self.now += int(seconds * SECOND)
 
+    @rule(org=st.sampled_from([0, 1]), limit=st.sampled_from([1, 5, 60, 1000]))
+    def change_quota(self, org: int, limit: int) -> None:
+        tenant = self.orgs[org]
+        self.model.limits[tenant.pk] = limit
+        for side in self.sides:
+            side.set_quota(tenant, limit)
+
+    @rule(org=st.sampled_from([0, 1]), seconds=st.sampled_from([1, 30, 700]))
+    def throttle(self, org: int, seconds: int) -> None:
+        tenant, until = self.orgs[org], self.now + seconds * SECOND
+        self.model.throttled[tenant.pk] = until
+        for side in self.sides:
+            side.throttle(tenant, until, self.now)
+
     @rule(count=st.integers(1, 5))
     def give_back(self, count: int) -> None:
         unused, self.granted = self.granted[-count:], self.granted[:-count]
@@ -79,6 +94,15 @@ class Limits(RuleBasedStateMachine):
             for start in recent:
                 assert sum(start <= slot < start + SECOND for slot in recent) <= rate * 1.05 + 1
 
+    @invariant()
+    def no_person_is_sent_more_than_a_burst_and_one_each_six_seconds(self) -> None:
+        """Whatever was given back: what Meta counts has arrived."""
+        for slots in self.pairs.values():
+            recent = slots[-150:]
+            for place, start in enumerate(recent):
+                for count, end in enumerate(recent[place:], start=1):
+                    assert count <= 45 + (end - start) / (6 * SECOND)
+
     def _decide(self, asks: list[Ask]) -> None:
         expected = self.model.decide(asks, self.now)
         answers = [side.decide(asks, self.now) for side in self.sides]
@@ -89,6 +113,8 @@ class Limits(RuleBasedStateMachine):
             if verdict.limit is None:
                 self.granted.append(Used(ask, verdict.window))
                 self.slots.setdefault(ask.number, []).append(verdict.at)
+                if ask.contact:
+                    self.pairs.setdefault((ask.number, ask.contact), []).append(verdict.at)
 
 
 CALM = settings(
