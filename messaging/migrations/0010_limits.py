@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('messaging', '0006_webhook_rights'),
+        ('messaging', '0009_pricing'),
     ]
 
     operations = [
