@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from messaging import claims, throttles
+from messaging import throttles
 from messaging.models import BusinessAccount, OutboundMessage
 from messaging.models.accounts import Tier
 from messaging.states import Status
@@ -59,11 +59,11 @@ def test_lifting_a_numbers_throttle_leaves_that_of_the_organization(number):
     assert WhatsAppRateLimit.objects.get().throttled_until is not None
 
 
-def test_a_throttle_of_the_organization_without_a_hold_is_shown_on_its_messages(number):
+def test_a_throttle_of_the_organization_without_a_hold_is_shown_on_its_messages(provider, number):
     until = timezone.now() + timedelta(hours=1)
     quota.throttle(number.org_id, until)
     (message,) = consented(number)
-    assert claims.claim_due(10).messages == ()
+    assert send_due() == 0
     message.refresh_from_db()
     waiting = Board.at(timezone.now()).of(message)
     assert (message.status, waiting.reason, waiting.until) == (Status.QUEUED, "throttle", until)
