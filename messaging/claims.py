@@ -20,13 +20,19 @@ from messaging import (
     lanes,
     limits,
     screening,
+    templates,
     transitions,
     windows,
 )
 from messaging.candidates import Claimed
 from messaging.lanes import Turn
 from messaging.models import OutboundMessage, PhoneNumber
-from messaging.models.messages import CONSENT_REVOKED, EXPIRED, OUTSIDE_SERVICE_WINDOW
+from messaging.models.messages import (
+    CONSENT_REVOKED,
+    EXPIRED,
+    OUTSIDE_SERVICE_WINDOW,
+    TEMPLATE_NOT_SENDABLE,
+)
 from messaging.providers.base import steady_seconds
 from messaging.screening import Screened
 from messaging.states import Cause, Status
@@ -141,7 +147,7 @@ def _claim(
     rows = screened.lock(turns)
     closed = _take_probes(numbers, probing, {row.phone_number_id for row in rows}, active, now)
     held = _postpone_held_templates(rows, numbers, active, now)
-    refusals = _refusals([row for row in rows if row.pk not in held], now)
+    refusals = _refusals([row for row in rows if row.pk not in held], numbers, now)
     _refuse(refusals, now)
     stay = held | {change.message_id for change in refusals}
     ready = [row for row in rows if row.pk not in stay and row.phone_number_id not in closed]
@@ -210,10 +216,13 @@ def _postpone_held_templates(
     return held
 
 
-def _refusals(rows: Sequence[Claimed], now: datetime) -> list[Change]:
+def _refusals(
+    rows: Sequence[Claimed], numbers: Mapping[int, PhoneNumber], now: datetime
+) -> list[Change]:
     """Return the changes for the messages that must not go any more."""
     answers = ledger.check([_ask(row) for row in rows], now)
     closed = windows.closed([row for row in rows if windows.needs_window(row.kind)], now)
+    over = _ended_templates(rows, numbers)
     changes = []
     for row in rows:
         if row.expires_at <= now:
@@ -227,12 +236,28 @@ def _refusals(rows: Sequence[Claimed], now: datetime) -> list[Change]:
             )
         elif row.pk in closed:
             text = "The 24-hour customer service window has closed; send a template instead."
-            changes.append(
-                Change(
-                    row.pk, Cause.RULE, now, Status.FAILED, code=OUTSIDE_SERVICE_WINDOW, text=text
-                )
-            )
+            changes.append(_failed(row, OUTSIDE_SERVICE_WINDOW, text, now))
+        elif row.pk in over:
+            text = f"Meta has the template as {over[row.pk]}."
+            changes.append(_failed(row, TEMPLATE_NOT_SENDABLE, text, now))
     return changes
+
+
+def _ended_templates(
+    rows: Sequence[Claimed], numbers: Mapping[int, PhoneNumber]
+) -> dict[uuid.UUID, str]:
+    """Return the messages whose template Meta has put an end to, with its status."""
+    asked = {
+        row.pk: (numbers[row.phone_number_id].account_id, row.template_name, row.template_language)
+        for row in rows
+        if row.template_name
+    }
+    over = templates.unsendable(set(asked.values()))
+    return {pk: over[key] for pk, key in asked.items() if key in over}
+
+
+def _failed(row: Claimed, code: str, text: str, now: datetime) -> Change:
+    return Change(row.pk, Cause.RULE, now, Status.FAILED, code=code, text=text)
 
 
 def expire(message_id: uuid.UUID, now: datetime) -> Change:

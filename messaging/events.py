@@ -6,9 +6,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from messaging import notices, statuses, windows
+from messaging import notices, statuses, troubles, windows
 from messaging.models import BusinessAccount, PhoneNumber, WebhookDelivery, WebhookEvent
-from messaging.providers.base import Event, Inbound, Notice, Receipt, Unhandled
+from messaging.providers.base import (
+    Event,
+    Inbound,
+    Notice,
+    NumberError,
+    Receipt,
+    Unhandled,
+)
 
 Result = WebhookEvent.Result
 
@@ -30,6 +37,7 @@ def process(items: Sequence[Item], now: datetime) -> list[WebhookEvent]:
     rows: list[WebhookEvent] = []
     receipts: list[tuple[WebhookEvent, Receipt, PhoneNumber]] = []
     inbound: list[tuple[WebhookEvent, Inbound, PhoneNumber]] = []
+    errors: list[tuple[WebhookEvent, NumberError, PhoneNumber]] = []
     told: list[tuple[WebhookEvent, Notice, BusinessAccount]] = []
     for item in items:
         event = item.event
@@ -49,6 +57,8 @@ def process(items: Sequence[Item], now: datetime) -> list[WebhookEvent]:
         elif number is None or not _may_speak_for(item.delivery, number.account, number):
             row.org = None
             row.result = Result.FOREIGN
+        elif isinstance(event, NumberError):
+            errors.append((row, event, number))
         elif isinstance(event, Inbound):
             inbound.append((row, event, number))
         else:
@@ -56,6 +66,7 @@ def process(items: Sequence[Item], now: datetime) -> list[WebhookEvent]:
     _take_notices(told, now)  # accounts are locked before messages
     _take_inbound(inbound)
     _take_receipts(receipts, now)
+    _take_errors(errors, now)
     return rows
 
 
@@ -102,6 +113,9 @@ def _row(item: Item, number: PhoneNumber | None, now: datetime) -> WebhookEvent:
     if isinstance(event, Notice):
         row.topic, row.occurred_at = event.topic[:64], event.at
         return row
+    if isinstance(event, NumberError):
+        row.topic, row.error = f"error {event.error_code}"[:64], event.error_message[:200]
+        return row
     row.topic = (event.status if isinstance(event, Receipt) else f"message {event.kind}")[:64]
     row.provider_message_id = event.provider_message_id[:255]
     row.occurred_at = event.at
@@ -125,6 +139,14 @@ def _take_receipts(
         row.message_id = outcome.message_id
         if outcome.result == Result.UNMATCHED:
             row.look_again_at = now + _LOOK_AGAIN_FIRST
+
+
+def _take_errors(
+    received: Sequence[tuple[WebhookEvent, NumberError, PhoneNumber]], now: datetime
+) -> None:
+    stopped = troubles.take([(trouble, number) for _row, trouble, number in received], now)
+    for (row, _trouble, _number), stops in zip(received, stopped, strict=True):
+        row.result = Result.APPLIED if stops else Result.KEPT
 
 
 def _take_inbound(received: Sequence[tuple[WebhookEvent, Inbound, PhoneNumber]]) -> None:

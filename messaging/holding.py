@@ -9,7 +9,7 @@ from typing import Protocol
 from django.conf import settings
 
 from messaging.models import PhoneNumber
-from messaging.outcomes import Verdict
+from messaging.outcomes import Pause, Verdict
 from messaging.providers.base import Scope
 from ratelimit.holds import HoldRequest
 from ratelimit.models import STOPS, Hold
@@ -67,15 +67,26 @@ def unreadable(number: PhoneNumber, now: datetime) -> HoldRequest:
 
 def pauses_for(message: OfTemplate, number: PhoneNumber, verdict: Verdict) -> list[HoldRequest]:
     """Return the holds a verdict asks for: none, or one with the key of its scope."""
-    pause = verdict.pause
-    if pause is None:
+    if verdict.pause is None:
         return []
-    keys: Mapping[Scope, tuple[str, str, int | None]] = {
-        Scope.TEMPLATE: (*template_key(message, number), number.org_id),
+    return _requests(verdict.pause, number, template_key(message, number))
+
+
+def pauses_for_number(number: PhoneNumber, pause: Pause | None) -> list[HoldRequest]:
+    """Return the holds that trouble of a number asks for which is about no message."""
+    return _requests(pause, number, None) if pause is not None else []
+
+
+def _requests(pause: Pause, number: PhoneNumber, template: ScopeKey | None) -> list[HoldRequest]:
+    keys: dict[Scope, tuple[str, str, int | None]] = {
         Scope.NUMBER: (Hold.Scope.NUMBER, number.phone_number_id, number.org_id),
         Scope.ACCOUNT: (Hold.Scope.ACCOUNT, number.account.waba_id, number.org_id),
         Scope.APP: (Hold.Scope.APP, number.account.app.app_id, None),
     }
+    if template is not None:
+        keys[Scope.TEMPLATE] = (*template, number.org_id)
+    if pause.scope not in keys:
+        return []
     scope, key, org_id = keys[pause.scope]
     wait = timedelta(seconds=settings.OUTBOUND_STOP_PROBE_SECONDS)
     return [

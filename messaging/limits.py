@@ -71,7 +71,7 @@ class Refusal:
     """A message that Meta refused because of a limit."""
 
     number: PhoneNumber
-    contact_id: int
+    contact_id: int | None  # None: no message in particular
     rule: ErrorRule
     asked_wait: float | None = None  # what Meta asked for, seconds
 
@@ -168,8 +168,8 @@ def note_refusals(
     ``pauses`` are the holds these refusals ask for.
     """
     for refusal in refusals:
-        if refusal.rule.scope == Scope.PAIR:
-            _hold_pair(refusal, now)
+        if refusal.rule.scope == Scope.PAIR and refusal.contact_id is not None:
+            _hold_pair(refusal.number, refusal.contact_id, refusal.asked_wait, now)
     _lower_rates({each.number.pk for each in refusals if each.rule.lowers_rate}, now)
     for pause in pauses:
         _throttle_org(pause)
@@ -244,11 +244,13 @@ def _ask(message: Asking, of: _OfNumber, tier: int) -> Ask:
     return Ask(of.org, of.org_id, of.number, of.gap, message.contact_id, of.portfolio, counted)
 
 
-def _hold_pair(refusal: Refusal, now: datetime) -> None:
+def _hold_pair(
+    number: PhoneNumber, contact_id: int, asked_wait: float | None, now: datetime
+) -> None:
     """Have no message go to this person from this number before the wait is over."""
-    wait = refusal.asked_wait or PAIR_WAIT_SECONDS
+    wait = asked_wait or PAIR_WAIT_SECONDS
     until = rules.micros(now) + int(wait * rules.SECOND) + rules.PAIR_DEBT
-    books.hold_pair(refusal.number.org_id, refusal.number.pk, refusal.contact_id, until)
+    books.hold_pair(number.org_id, number.pk, contact_id, until)
 
 
 def _lower_rates(numbers: Iterable[int], now: datetime) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
+from django.db.models import Q
+
 from messaging import stops, template_sync, templates, wake
 from messaging.models import BusinessAccount, PhoneNumber, ProviderNotice
 from messaging.providers.base import AccountNews, Notice, NumberNews, TemplateNews
@@ -84,6 +86,8 @@ def _follow_number(news: NumberNews, account: BusinessAccount, notice: Notice) -
 def _follow_account(
     news: AccountNews, account: BusinessAccount, notice: Notice, now: datetime
 ) -> None:
+    if news.tier is not None:
+        _update_tier(news.tier, account, notice)
     if news.stop:
         # Asked at once whether it is so: the health of the account decides.
         stop = HoldRequest(
@@ -102,7 +106,18 @@ def _follow_account(
         wake.on_commit(wake.SEND)
 
 
-def _update(row: PhoneNumber, said: Mapping[str, object], target: str, notice: Notice) -> None:
+def _update_tier(tier: int, account: BusinessAccount, notice: Notice) -> None:
+    """Set the limit of the portfolio, whichever of its accounts it was told of."""
+    same = Q(pk=account.pk)
+    if account.portfolio_id:
+        same |= Q(portfolio_id=account.portfolio_id, app=account.app_id)
+    for each in BusinessAccount.objects.filter(same):
+        _update(each, {"portfolio_tier": tier}, f"account:{each.waba_id}", notice)
+
+
+def _update(
+    row: PhoneNumber | BusinessAccount, said: Mapping[str, object], target: str, notice: Notice
+) -> None:
     """Set what is said and differs, with a line in the audit trail."""
     changed = {
         name: value

@@ -182,13 +182,22 @@ def _throttled(message: Charged, trouble: Trouble, policy: Policy, now: datetime
         free = message.last_attempt_number - message.attempt_count - 1
         wait = PAIR_BASE ** max(0, min(free, PAIR_LARGEST_EXPONENT))
         return _queued(trouble, _after(now, max(wait, trouble.asked_wait or 0.0), policy))
-    named = rule.wait_seconds if rule else None
-    stop = rule.stop if rule else ""
-    wait = trouble.asked_wait or named or DEFAULT_THROTTLE_SECONDS
+    pause = pause_for(trouble, policy, now)
+    if pause is None:
+        return _queued(trouble, _after(now, _throttle_wait(trouble), policy))
+    # The pause holds it back, not its own due time: lifting the pause frees it at once.
+    return replace(_queued(trouble, now), pause=pause)
+
+
+def pause_for(trouble: Trouble, policy: Policy, now: datetime) -> Pause | None:
+    """Return what must stand still for a limit or stop; None when it concerns one message."""
+    rule = trouble.rule
     scope = rule.scope if rule else Scope.NUMBER
-    if scope not in PAUSABLE:
-        return _queued(trouble, _after(now, wait, policy))
-    pause = Pause(
+    if trouble.outcome != Outcome.THROTTLED or scope not in PAUSABLE:
+        return None
+    stop = rule.stop if rule else ""
+    wait = _throttle_wait(trouble)
+    return Pause(
         scope=scope,
         until=None if stop else _after(now, max(wait, 1.0), policy),
         cause=stop or ("template" if scope == Scope.TEMPLATE else "throttle"),
@@ -197,8 +206,11 @@ def _throttled(message: Charged, trouble: Trouble, policy: Policy, now: datetime
         at=now,
         longest=None if trouble.asked_wait else _longest(rule),
     )
-    # The pause holds it back, not its own due time: lifting the pause frees it at once.
-    return replace(_queued(trouble, now), pause=pause)
+
+
+def _throttle_wait(trouble: Trouble) -> float:
+    named = trouble.rule.wait_seconds if trouble.rule else None
+    return trouble.asked_wait or named or DEFAULT_THROTTLE_SECONDS
 
 
 def _longest(rule: ErrorRule | None) -> timedelta | None:

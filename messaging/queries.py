@@ -15,6 +15,7 @@ from messaging.models.messages import (
     DELIVERY_UNKNOWN,
     EXPIRED,
     OUTSIDE_SERVICE_WINDOW,
+    TEMPLATE_NOT_SENDABLE,
     MessageQuerySet,
 )
 
@@ -29,6 +30,10 @@ _OWN_CODES = {
     OUTSIDE_SERVICE_WINDOW: (
         "The customer service window had closed",
         "Send an approved template instead.",
+    ),
+    TEMPLATE_NOT_SENDABLE: (
+        "Meta no longer lets the template be sent",
+        "Its page under Templates says why. Use another one, or requeue once it is approved.",
     ),
     EXPIRED: ("The expiry passed first", "Send a new message if it is still wanted."),
     CONSENT_REVOKED: ("Consent was withdrawn", "Nothing to do: it must not be sent."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from django.db import transaction
 
 from messaging import holding, wake
 from messaging.models import BusinessAccount, MessageTemplate, OutboundMessage
-from messaging.models.templates import Sendable
+from messaging.models.templates import SENDABLE, Sendable
 from messaging.providers.base import TemplateNews
 from messaging.states import Status
 from orgs import audit
@@ -24,6 +24,7 @@ _BATCH = 500
 _MARKETING = "MARKETING"
 
 Key = tuple[str, str]  # name, language
+AccountKey = tuple[int, str, str]  # account's pk, name, language
 
 
 _COLUMNS = [field.name for field in fields(TemplateNews)]
@@ -117,6 +118,22 @@ def _merge(
         template.updated_at = now
         changed.append(change)
     return list(fresh.values()), changed
+
+
+def unsendable(asked: Collection[AccountKey]) -> dict[AccountKey, str]:
+    """Return those of the templates that Meta has put an end to, with the status it gave them."""
+    if not asked:
+        return {}
+    over = MessageTemplate.objects.filter(
+        status__in=[status for status, then in SENDABLE.items() if then is Sendable.NEVER],
+        account__in={account for account, _name, _language in asked},
+        name__in={name for _account, name, _language in asked},
+    ).values_list("account_id", "name", "language", "status")
+    return {
+        (account, name, language): status
+        for account, name, language, status in over
+        if (account, name, language) in asked
+    }
 
 
 def _entries(change: _Change) -> list[audit.Entry]:

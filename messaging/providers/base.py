@@ -204,6 +204,18 @@ class Notice:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberError:
+    """Trouble of a phone number that is about no message in particular."""
+
+    phone_number_id: str
+    account_id: str
+    error_code: str
+    error_message: str
+    rule: ErrorRule | None
+    raw: Any = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Unhandled:
     """An event we keep but do not act on, or one we could not read (error set)."""
 
@@ -214,7 +226,7 @@ class Unhandled:
     raw: Any = field(default=None, repr=False)
 
 
-Event = Receipt | Inbound | Notice | Unhandled
+Event = Receipt | Inbound | Notice | NumberError | Unhandled
 
 
 class Provider(Protocol):

@@ -19,6 +19,7 @@ from messaging.models import (
 )
 from ratelimit.models import Hold
 from tests.factories.messaging import (
+    BusinessAccountFactory,
     MessageFactory,
     MetaAppFactory,
     PhoneNumberFactory,
@@ -211,6 +212,17 @@ class TestNumbers:
 
 
 class TestAccounts:
+    @pytest.mark.parametrize(
+        "name", ["business_capability_update_integer", "business_capability_update_string_tier"]
+    )
+    def test_the_messaging_limit_is_that_of_the_whole_portfolio(self, client, number, name):
+        BusinessAccount.objects.update(portfolio_id="5")
+        same = BusinessAccountFactory(org=number.org, app=number.account.app, portfolio_id="5")
+        other = BusinessAccountFactory(portfolio_id="6")
+        tell(client, name)
+        tiers = dict(BusinessAccount.objects.values_list("pk", "portfolio_tier"))
+        assert tiers == {number.account_id: 2_000, same.pk: 2_000, other.pk: 0}
+
     def test_a_disabled_account_stops_and_its_health_is_asked_at_once(self, client, number):
         tell(client, "account_update_disabled")
         hold = Hold.objects.get()

@@ -9,11 +9,12 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.utils import timezone
 
-from messaging import template_sync, templates
-from messaging.models import MessageTemplate
+from messaging import claims, template_sync, templates
+from messaging.models import MessageTemplate, OutboundMessage
 from messaging.providers.base import TemplateNews
 from orgs.models import AuditEvent
 from ratelimit.models import Hold
+from tests.factories.consent import ConsentFactory
 from tests.factories.messaging import MessageFactory, TemplateFactory
 from tests.messaging.providers.servers import read_request, serving
 
@@ -158,6 +159,34 @@ class TestWhatFollows:
         other.refresh_from_db()
         assert (mine.category, mine.purpose) == ("marketing", "marketing")
         assert other.purpose == "transactional"
+
+    @pytest.mark.parametrize("status", ["DISABLED", "DELETED", "REJECTED"])
+    def test_what_is_queued_for_one_that_has_ended_fails_by_its_rule(
+        self, account, number, template, status
+    ):
+        ConsentFactory(contact=(mine := MessageFactory(phone_number=number)).contact)
+        ConsentFactory(contact=(other := MessageFactory(phone_number=number)).contact)
+        OutboundMessage.objects.filter(pk=other.pk).update(template_name="another")
+        self.tell(account, status=status)
+        claim = claims.claim_due(10)
+        assert claim is not None
+        assert [message.pk for message in claim.messages] == [other.pk]
+        mine.refresh_from_db()
+        assert (mine.status, mine.error_code) == ("FAILED", "TEMPLATE_NOT_SENDABLE")
+        assert status in mine.error_message
+
+    def test_what_is_queued_for_a_paused_one_waits_and_then_goes(self, account, number, template):
+        ConsentFactory(contact=(message := MessageFactory(phone_number=number)).contact)
+        self.tell(account, status="PAUSED")
+        claim = claims.claim_due(10)
+        assert claim is None or not claim.messages
+        message.refresh_from_db()
+        assert message.status == "QUEUED"
+        self.tell(account, status="APPROVED")
+        OutboundMessage.objects.update(due_at=timezone.now())
+        claim = claims.claim_due(10)
+        assert claim is not None
+        assert len(claim.messages) == 1
 
     def test_one_never_seen_is_left_to_the_next_reading(self, account):
         self.tell(account, status="PAUSED")

@@ -22,8 +22,10 @@ from messaging.models import (
     WebhookDelivery,
     WebhookEvent,
 )
+from messaging.providers.base import NumberError
 from messaging.providers.whatsapp import callback
 from messaging.states import Status
+from ratelimit.models import Hold
 from tests.factories.messaging import (
     APP_SECRET,
     AttemptFactory,
@@ -185,7 +187,7 @@ class TestApplying:
         real = receipts.events.process
 
         def process(items, now):
-            if any(getattr(item.event, "topic", "") == "errors" for item in items):
+            if any(isinstance(item.event, NumberError) for item in items):
                 raise ValueError("poison")
             return real(items, now)
 
@@ -280,3 +282,29 @@ def test_a_new_app_secret_is_good_at_once(client, number):
     assert post(client, body).status_code == 200
     MetaApp.objects.update(app_secret="rotated")
     assert post(client, body, secret="rotated").status_code == 200
+
+
+class TestTroubleOfANumber:
+    def error(self, code: int) -> dict[str, Any]:
+        return {"code": code, "title": "t", "message": "m", "error_data": {"details": "d"}}
+
+    def test_too_many_messages_hold_the_number_and_lower_its_rate(self, client, number):
+        post(client, payload(number, errors=[self.error(130429)]))
+        receipts.apply_pending()
+        assert results() == [Result.APPLIED]
+        hold = Hold.objects.get()
+        assert (hold.scope, hold.key, hold.cause, hold.code) == (
+            "number",
+            number.phone_number_id,
+            "throttle",
+            "130429",
+        )
+        number.refresh_from_db()
+        assert number.rate_share == 500
+
+    def test_what_stops_nothing_is_kept_with_its_words(self, client, number):
+        post(client, payload(number, errors=[self.error(131035)]))
+        receipts.apply_pending()
+        event = WebhookEvent.objects.get()
+        assert (event.result, event.topic, event.error) == (Result.KEPT, "error 131035", "m (d)")
+        assert not Hold.objects.exists()

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from messaging.providers.base import Event, Inbound, Receipt, Unhandled
+from messaging.providers.base import ErrorRule, Event, Inbound, NumberError, Receipt, Unhandled
 from messaging.providers.whatsapp import notices
 from messaging.providers.whatsapp.errors import ErrorTable
 from messaging.providers.whatsapp.redaction import redact
@@ -128,7 +128,13 @@ def _change(change: Any, account_id: str, time: object, table: ErrorTable) -> It
             item,
         )
     for item in _list(value, "errors"):
-        yield Unhandled("errors", number, account_id, raw=item)
+        yield _guarded(
+            partial(_number_error, item, number, account_id, table),
+            "errors",
+            number,
+            account_id,
+            item,
+        )
 
 
 def _guarded(
@@ -142,12 +148,7 @@ def _guarded(
 
 def _receipt(item: dict[str, Any], number: str, account_id: str, table: ErrorTable) -> Receipt:
     error = next((e for e in _list(item, "errors") if isinstance(e, dict)), {})
-    code = text(error.get("code"))
-    details = error.get("error_data")
-    details = text(details.get("details")) if isinstance(details, dict) else ""
-    message = text(error.get("message") or error.get("title"))
-    if details and details != message:
-        message = f"{message} ({details})" if message else details
+    code, message, rule = _error(error, table)
     return Receipt(
         provider_message_id=_id(item["id"]),
         status=text(item["status"])[:32],
@@ -156,11 +157,30 @@ def _receipt(item: dict[str, Any], number: str, account_id: str, table: ErrorTab
         account_id=account_id,
         callback_data=text(item.get("biz_opaque_callback_data")),
         pricing=_pricing(item.get("pricing")),
-        error_code=code[:32],
-        error_message=redact(message, _LONGEST_TEXT),
-        rule=table.resolve(code, details=details) if code else None,
+        error_code=code,
+        error_message=message,
+        rule=rule,
         raw=item,
     )
+
+
+def _error(error: Mapping[str, Any], table: ErrorTable) -> tuple[str, str, ErrorRule | None]:
+    """Return code, redacted text and rule of an error; all empty when there is none."""
+    code = text(error.get("code"))
+    details = error.get("error_data")
+    details = text(details.get("details")) if isinstance(details, dict) else ""
+    message = text(error.get("message") or error.get("title"))
+    if details and details != message:
+        message = f"{message} ({details})" if message else details
+    rule = table.resolve(code, details=details) if code else None
+    return code[:32], redact(message, _LONGEST_TEXT), rule
+
+
+def _number_error(
+    item: dict[str, Any], number: str, account_id: str, table: ErrorTable
+) -> NumberError:
+    code, message, rule = _error(item, table)
+    return NumberError(number, account_id, code, message, rule, raw=item)
 
 
 def _pricing(told: object) -> str:
