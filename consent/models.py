@@ -53,6 +53,11 @@ class Contact(models.Model):
     bsuid = models.CharField(
         max_length=140, null=True, blank=True, help_text="Meta's business-scoped user id."
     )
+    time_zone = models.CharField(
+        max_length=64,
+        blank=True,
+        help_text="Such as America/Sao_Paulo; empty: from the phone number.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -88,6 +93,9 @@ class Consent(models.Model):
     source = models.CharField(max_length=16, choices=Source)
     proof = models.JSONField(default=dict, blank=True)
     decided_at = models.DateTimeField(help_text="When the person decided.")
+    cancel_pending = models.BooleanField(
+        default=False, help_text="Taken back; the messages it covered are yet to be cancelled."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -100,7 +108,12 @@ class Consent(models.Model):
                 fields=["contact", "channel", "purpose"], name="consent_one_answer"
             ),
         ]
-        indexes = [models.Index(fields=["org", "-id"], name="idx_consent_org")]
+        indexes = [
+            models.Index(fields=["org", "-id"], name="idx_consent_org"),
+            models.Index(
+                fields=["id"], condition=Q(cancel_pending=True), name="idx_consent_cancel_pending"
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.purpose} {self.status} of contact {self.contact_id}"
@@ -128,3 +141,66 @@ class ConsentEvent(AppendOnlyModel):
 
     def __str__(self) -> str:
         return f"{self.status} for consent {self.consent_id}"
+
+
+class StopScope(models.TextChoices):
+    """What a person who says STOP wants no more of."""
+
+    MARKETING = "marketing", "Marketing only"
+    EVERYTHING = "everything", "Everything"
+
+
+class ConsentPolicy(models.Model):
+    """How one organisation hears STOP and START, and when it leaves people in peace."""
+
+    org = models.OneToOneField(Organization, on_delete=models.PROTECT, related_name="+")
+    stop_words = models.JSONField(default=list, blank=True)
+    start_words = models.JSONField(default=list, blank=True)
+    opt_out_payloads = models.JSONField(default=list, blank=True)
+    stop_scope = models.CharField(
+        max_length=16,
+        choices=StopScope,
+        default=StopScope.EVERYTHING,
+        help_text="What a person who writes one of the words wants no more of.",
+    )
+    button_scope = models.CharField(
+        max_length=16,
+        choices=StopScope,
+        default=StopScope.MARKETING,
+        help_text="What a person who taps an opt-out button wants no more of.",
+    )
+    stop_confirmation = models.TextField(
+        max_length=1000, blank=True, help_text="Answer to a STOP; empty: none."
+    )
+    start_confirmation = models.TextField(
+        max_length=1000, blank=True, help_text="Answer to a START; empty: none."
+    )
+    quiet_from = models.TimeField(
+        null=True, blank=True, help_text="Marketing waits from this local time of the person …"
+    )
+    quiet_until = models.TimeField(null=True, blank=True, help_text="… until this one.")
+    time_zone = models.CharField(
+        max_length=64,
+        default="UTC",
+        help_text="For people whose own cannot be told, such as Europe/Paris.",
+    )
+    reconsider = models.BooleanField(
+        default=False, help_text="Quiet hours have changed: look again at what they held back."
+    )
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = TenantQuerySet["ConsentPolicy"].as_manager()
+
+    class Meta:
+        verbose_name = "consent policy"
+        verbose_name_plural = "consent policies"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(quiet_from__isnull=True, quiet_until__isnull=True)
+                | Q(quiet_from__isnull=False, quiet_until__isnull=False),
+                name="consent_policy_quiet_both_or_none",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"consent policy of {self.org_id}"

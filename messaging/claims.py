@@ -14,10 +14,10 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from consent import ledger
-from messaging import attempts, circuit, holding, lanes, transitions, windows
+from messaging import attempts, circuit, holding, lanes, transitions, windows, withdrawals
 from messaging.lanes import Turn
 from messaging.models import OutboundMessage, PhoneNumber
-from messaging.models.messages import CONSENT_REVOKED, EXPIRED, OUTSIDE_SERVICE_WINDOW
+from messaging.models.messages import EXPIRED, OUTSIDE_SERVICE_WINDOW
 from messaging.providers.base import steady_seconds
 from messaging.states import Cause, Status
 from messaging.transitions import Applied, Change
@@ -232,12 +232,8 @@ def _refusals(rows: Sequence[Claimed], now: datetime) -> list[Change]:
         if row.expires_at <= now:
             changes.append(expire(row.pk, now))
         elif not answers[_ask(row)].allowed:
-            text = f"Consent for {row.purpose} is {answers[_ask(row)].status}."
-            changes.append(
-                Change(
-                    row.pk, Cause.CONSENT, now, Status.CANCELLED, code=CONSENT_REVOKED, text=text
-                )
-            )
+            answer = answers[_ask(row)].status
+            changes.append(withdrawals.without_consent(row.pk, row.purpose, answer, now))
         elif row.pk in closed:
             text = "The 24-hour customer service window has closed; send a template instead."
             changes.append(

@@ -10,7 +10,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from messaging import attempts, circuit, holding, outcomes, transitions
+from messaging import attempts, circuit, holding, opt_outs, outcomes, transitions
 from messaging.circuit import Signs
 from messaging.claims import Claim, Claimed
 from messaging.outcomes import Verdict
@@ -87,6 +87,13 @@ def record(answers: Sequence[Answered]) -> None:
         transitions.apply(rows, changes, now=now)
         holds.place(pauses, now)
         circuit.observe(signs, circuits, now)
+        opt_outs.hear_refusals(
+            [
+                opt_outs.Refused(message.pk, now, result.error_code)
+                for message, result in answers
+                if opt_outs.is_opt_out(result)
+            ]
+        )
     _log(answers)
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from messaging import notices, statuses, windows
+from messaging import notices, opt_outs, statuses, windows
 from messaging.models import BusinessAccount, PhoneNumber, WebhookDelivery, WebhookEvent
-from messaging.providers.base import Event, Inbound, Notice, Receipt, Unhandled
+from messaging.providers.base import Event, Inbound, Notice, Preference, Receipt, Unhandled
 
 Result = WebhookEvent.Result
 
@@ -31,6 +31,7 @@ def process(items: Sequence[Item], now: datetime) -> list[WebhookEvent]:
     receipts: list[tuple[WebhookEvent, Receipt, PhoneNumber]] = []
     inbound: list[tuple[WebhookEvent, Inbound, PhoneNumber]] = []
     told: list[tuple[WebhookEvent, Notice, BusinessAccount]] = []
+    preferences: list[tuple[WebhookEvent, Preference, PhoneNumber]] = []
     for item in items:
         event = item.event
         number = numbers.get(event.phone_number_id)
@@ -51,11 +52,15 @@ def process(items: Sequence[Item], now: datetime) -> list[WebhookEvent]:
             row.result = Result.FOREIGN
         elif isinstance(event, Inbound):
             inbound.append((row, event, number))
+        elif isinstance(event, Preference):
+            preferences.append((row, event, number))
         else:
             receipts.append((row, event, number))
     _take_notices(told, now)  # accounts are locked before messages
-    _take_inbound(inbound)
+    # Messages are locked before consents are written, as everywhere.
     _take_receipts(receipts, now)
+    _take_inbound(inbound, now)
+    _take_preferences(preferences, now)
     return rows
 
 
@@ -99,12 +104,15 @@ def _row(item: Item, number: PhoneNumber | None, now: datetime) -> WebhookEvent:
     if isinstance(event, Unhandled):
         row.topic = event.topic[:64]
         return row
+    row.occurred_at = event.at
     if isinstance(event, Notice):
-        row.topic, row.occurred_at = event.topic[:64], event.at
+        row.topic = event.topic[:64]
+        return row
+    if isinstance(event, Preference):
+        row.topic = f"preference {event.value}"[:64]
         return row
     row.topic = (event.status if isinstance(event, Receipt) else f"message {event.kind}")[:64]
     row.provider_message_id = event.provider_message_id[:255]
-    row.occurred_at = event.at
     return row
 
 
@@ -125,10 +133,32 @@ def _take_receipts(
         row.message_id = outcome.message_id
         if outcome.result == Result.UNMATCHED:
             row.look_again_at = now + _LOOK_AGAIN_FIRST
+    opt_outs.hear_refusals(
+        [
+            opt_outs.Refused(
+                outcome.message_id, receipt.at, receipt.error_code, receipt.provider_message_id
+            )
+            for (_row, receipt, _number), outcome in zip(received, outcomes, strict=True)
+            if outcome.message_id is not None and opt_outs.is_opt_out(receipt)
+        ]
+    )
 
 
-def _take_inbound(received: Sequence[tuple[WebhookEvent, Inbound, PhoneNumber]]) -> None:
+def _take_preferences(
+    received: Sequence[tuple[WebhookEvent, Preference, PhoneNumber]], now: datetime
+) -> None:
+    understood = opt_outs.hear_preferences(
+        [(preference, number) for _row, preference, number in received], now
+    )
+    for (row, _preference, _number), known in zip(received, understood, strict=True):
+        row.result = Result.APPLIED if known else Result.KEPT
+
+
+def _take_inbound(
+    received: Sequence[tuple[WebhookEvent, Inbound, PhoneNumber]], now: datetime
+) -> None:
     opening = [(inbound, number) for _row, inbound, number in received if windows.opens(inbound)]
     windows.refresh(opening)
+    opt_outs.hear_inbound(opening, now)
     for row, inbound, _number in received:
         row.result = Result.APPLIED if windows.opens(inbound) else Result.KEPT

@@ -134,6 +134,20 @@ class Inbound:
 
 
 @dataclass(frozen=True, slots=True)
+class Preference:
+    """What a person set in WhatsApp itself about messages from one of our numbers."""
+
+    at: datetime
+    phone_number_id: str
+    account_id: str
+    phone: str = field(repr=False)  # E.164 with +, or "" when the person hides it
+    bsuid: str = field(repr=False)
+    value: str  # stop, resume, signup, or a word we do not know
+    is_marketing: bool  # else about a category we do not know
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class TemplateNews:
     """What the provider says of one template; None where it says nothing."""
 
@@ -211,7 +225,7 @@ class Unhandled:
     raw: Any = field(default=None, repr=False)
 
 
-Event = Receipt | Inbound | Notice | Unhandled
+Event = Receipt | Inbound | Preference | Notice | Unhandled
 
 
 class Provider(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from messaging.providers.base import Event, Inbound, Receipt, Unhandled
+from messaging.providers.base import Event, Inbound, Preference, Receipt, Unhandled
 from messaging.providers.whatsapp import notices
 from messaging.providers.whatsapp.errors import ErrorTable
 from messaging.providers.whatsapp.redaction import redact
@@ -107,6 +107,12 @@ def _change(change: Any, account_id: str, time: object, table: ErrorTable) -> It
         read = partial(notices.read, topic, value, account_id, time)
         yield _guarded(read, topic, number, account_id, value)
         return
+    if topic == "user_preferences" and _list(value, topic):
+        for item in _list(value, topic):
+            yield _guarded(
+                partial(_preference, item, number, account_id), topic, number, account_id, item
+            )
+        return
     if topic != "messages":
         yield Unhandled(topic, number, account_id, raw=value)
         return
@@ -179,11 +185,29 @@ def _inbound(
         at=moment(item["timestamp"]),
         phone_number_id=number,
         account_id=account_id,
-        phone=f"+{digits}" if digits.isascii() and digits.isdigit() and len(digits) < 16 else "",
+        phone=_phone(digits),
         bsuid=bsuid[:140],
         kind=text(item.get("type"))[:32] or "unknown",
         raw=item,
     )
+
+
+def _preference(item: dict[str, Any], number: str, account_id: str) -> Preference:
+    return Preference(
+        at=moment(item["timestamp"]),
+        phone_number_id=number,
+        account_id=account_id,
+        phone=_phone(text(item.get("wa_id")).lstrip("+")),
+        bsuid=text(item.get("user_id"))[:140],
+        value=text(item["value"]).lower()[:32],
+        is_marketing=item.get("category") == "marketing_messages",
+        raw=item,
+    )
+
+
+def _phone(digits: str) -> str:
+    """Return E.164 with +; empty for what is no number."""
+    return f"+{digits}" if digits.isascii() and digits.isdigit() and len(digits) < 16 else ""
 
 
 def _people(value: dict[str, Any]) -> dict[str, str]:

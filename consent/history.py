@@ -1,0 +1,72 @@
+"""What follows from a history of decisions: the one rule of the present answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from consent.models import Decision, Source
+
+# Of two decisions of the same moment the stricter one counts.
+_STRICTNESS = {Decision.GRANTED: 0, Decision.DENIED: 1, Decision.REVOKED: 2}
+
+
+class Decided(Protocol):
+    """What the rule asks of one decision."""
+
+    @property
+    def status(self) -> str: ...  # noqa: D102 - a Decision
+    @property
+    def source(self) -> str: ...  # noqa: D102 - a Source
+    @property
+    def proof(self) -> Mapping[str, Any]: ...  # noqa: D102
+    @property
+    def occurred_at(self) -> datetime: ...  # noqa: D102
+
+
+_Event = TypeVar("_Event", bound=Decided)
+
+
+def present(history: Iterable[_Event]) -> _Event | None:
+    """Return the decision that holds now; None when there is none. Order does not matter.
+
+    The latest by the time of deciding, except that only the person, or a proof of agreement
+    dated later, undoes a STOP. What the person tells Meta stands apart: a stop there holds
+    until it is taken back there, or undone like any STOP; taking it back restores the answer
+    from before and grants nothing by itself. Decisions of equal weight at one moment count in
+    the given order.
+    """
+    own: _Event | None = None
+    at_meta: _Event | None = None
+    last_stop: _Event | None = None
+    for event in sorted(history, key=_place):
+        granted = event.status == Decision.GRANTED
+        if event.source == Source.PROVIDER:
+            at_meta = None if granted else event
+            last_stop = at_meta or last_stop
+        elif not granted:
+            own = event
+        elif all(undoes(event, stop) for stop in (own, at_meta) if is_stop(stop)):
+            own, at_meta = event, None
+    return at_meta or own or last_stop
+
+
+def is_stop(event: Decided | None) -> bool:
+    """Say whether the decision is the person's own wish for no more messages."""
+    return (
+        event is not None
+        and event.status == Decision.REVOKED
+        and event.source in {Source.PERSON, Source.PROVIDER}
+    )
+
+
+def undoes(grant: Decided, stop: Decided | None) -> bool:
+    """Say whether an agreement opens again what the person's STOP has closed."""
+    if stop is None or grant.occurred_at <= stop.occurred_at:
+        return False
+    return grant.source == Source.PERSON or bool(grant.proof)
+
+
+def _place(event: Decided) -> tuple[datetime, int]:
+    return event.occurred_at, _STRICTNESS[Decision(event.status)]

@@ -1,0 +1,12 @@
+"""What follows from people's wishes and staff's settings, done in the background."""
+
+from __future__ import annotations
+
+from messaging import withdrawals
+
+_JOBS = (withdrawals.cancel_withdrawn,)
+
+
+def do_some() -> int:
+    """Do one batch of each chore; return how much was done."""
+    return sum(job() for job in _JOBS)
