@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from messaging import withdrawals
+from messaging import quiet_hours, withdrawals
 
-_JOBS = (withdrawals.cancel_withdrawn,)
+_JOBS = (withdrawals.cancel_withdrawn, quiet_hours.reconsider)
 
 
 def do_some() -> int:

@@ -14,7 +14,16 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from consent import ledger
-from messaging import attempts, circuit, holding, lanes, transitions, windows, withdrawals
+from messaging import (
+    attempts,
+    circuit,
+    holding,
+    lanes,
+    quiet_hours,
+    transitions,
+    windows,
+    withdrawals,
+)
 from messaging.lanes import Turn
 from messaging.models import OutboundMessage, PhoneNumber
 from messaging.models.messages import EXPIRED, OUTSIDE_SERVICE_WINDOW
@@ -122,6 +131,7 @@ def claim_due(
         )
         rows = _lock_due(turns, now)
         held = _postpone_held_templates(rows, numbers, active, now)
+        held |= quiet_hours.postpone([row for row in rows if row.pk not in held], now)
         refusals = _refusals([row for row in rows if row.pk not in held], now)
         _refuse(refusals, now)
         stay = held | {change.message_id for change in refusals}

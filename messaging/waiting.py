@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from consent import quiet
+from consent.models import Purpose
+from consent.quiet import QuietHours
 from messaging import holding
 from messaging.models import OutboundMessage
 from messaging.states import Status
@@ -14,6 +18,7 @@ from ratelimit.models import Hold
 INACTIVE = "inactive"
 SCHEDULED = "scheduled"
 RETRY = "retry"
+QUIET_HOURS = "quiet_hours"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +32,22 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The holds in force at one moment, to ask about many messages."""
+    """The holds and quiet hours in force at one moment, to ask about many messages."""
 
     active: holding.Active
+    hours: Mapping[int, QuietHours]  # by organisation
     now: datetime
 
     @classmethod
     def at(cls, now: datetime) -> Board:
-        """Read the holds, by one query."""
-        return cls(holds.active(now), now)
+        """Read them, by one query each."""
+        return cls(holds.active(now), quiet.of(), now)
 
     def of(self, message: OutboundMessage) -> Waiting | None:
         """Return why the message waits; None when it does not.
 
         Of several reasons the one that lasts longest. Its number must be loaded with account,
-        app and organisation.
+        app and organisation, and its contact.
         """
         if message.status != Status.QUEUED:
             return None
@@ -52,10 +58,21 @@ class Board:
         reasons = [
             self._held(hold) for hold in (*holding.on_number(self.active, number), *template)
         ]
-        later = own_time(message, self.now)
-        if later is not None:
-            reasons.append(later)
+        # Quiet hours first: the message is due when they end, and that is why.
+        reasons += [
+            reason for reason in (self._quiet(message), own_time(message, self.now)) if reason
+        ]
         return max(reasons, key=lambda reason: _lasts(reason.until), default=None)
+
+    def _quiet(self, message: OutboundMessage) -> Waiting | None:
+        hours = self.hours.get(message.org_id)
+        if hours is None or message.purpose != Purpose.MARKETING:
+            return None
+        person = message.contact
+        places = quiet.zones(person.phone, person.time_zone, hours.zone)
+        until = quiet.opens_at(hours, places, self.now)
+        text = "It is quiet hours where the person is; marketing waits."
+        return Waiting(QUIET_HOURS, until, text) if until else None
 
     def _held(self, hold: Hold) -> Waiting:
         text = hold.detail or f"{hold.get_scope_display()}: {hold.get_cause_display()}"

@@ -82,6 +82,8 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form ta
         data: dict[str, Any] = super().clean() or self.cleaned_data
         if (data.get("quiet_from") is None) != (data.get("quiet_until") is None):
             self.add_error("quiet_until", "Give both times or neither.")
+        elif data.get("quiet_from") is not None and data["quiet_from"] == data["quiet_until"]:
+            self.add_error("quiet_until", "Give two different times; marketing needs an hour.")
         return data
 
 
@@ -118,6 +120,7 @@ class ConsentPolicyAdmin(ModelAdmin[ConsentPolicy]):
     def save_model(self, request: HttpRequest, obj: ConsentPolicy, form: Any, change: Any) -> None:
         """Save and leave an audit row."""
         before = {name: form.initial.get(name) for name in form.changed_data} if change else None
+        obj.reconsider |= bool({"quiet_from", "quiet_until", "time_zone"} & set(form.changed_data))
         super().save_model(request, obj, form, change)
         after = {name: form.cleaned_data.get(name) for name in form.changed_data if name != "org"}
         audit.record(

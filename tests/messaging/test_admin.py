@@ -64,6 +64,7 @@ PAGES = [
     "ratelimit_hold",
     "consent_contact",
     "consent_consent",
+    "consent_consentpolicy",
     "orgs_organization",
     "orgs_apikey",
     "orgs_auditevent",
