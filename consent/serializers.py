@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from rest_framework import serializers
@@ -9,6 +10,10 @@ from rest_framework import serializers
 from consent.contacts import Recipient
 from consent.models import Channel, Consent, ConsentEvent, Decision, Purpose, Source
 from consent.phones import to_e164
+from orgs import database
+
+# How far a client's clock may be ahead of ours.
+CLOCKS_APART = timedelta(minutes=5)
 
 
 class ConsentEventSerializer(serializers.ModelSerializer[ConsentEvent]):
@@ -79,11 +84,22 @@ class RecordConsentSerializer(serializers.Serializer[Any]):
         except ValueError as error:
             raise serializers.ValidationError(str(error), code="invalid_phone") from None
 
+    def validate_occurred_at(self, value: datetime) -> datetime:
+        """Refuse the future: such a decision would outlive every later STOP."""
+        if value > database.now() + CLOCKS_APART:
+            text = "It lies in the future."
+            raise serializers.ValidationError(text, code="future")
+        return value
+
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Ask for somebody the decision is about."""
         if not attrs.get("phone") and not attrs.get("bsuid"):
             text = "Give phone, bsuid or both."
             raise serializers.ValidationError({"phone": text}, code="required")
+        granted = attrs.get("status") == Decision.GRANTED
+        if granted and attrs.get("source") == Source.PERSON and not attrs.get("proof"):
+            text = "Say what the person said, and where: their own word opens what a STOP closed."
+            raise serializers.ValidationError({"proof": text}, code="required")
         return attrs
 
     def recipient(self) -> Recipient:

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from consent.models import Consent, Contact
 from tests.factories.consent import ConsentFactory, ContactFactory
@@ -82,3 +85,16 @@ def test_a_person_who_opted_out_stays_out(api):
     record(api, status="REVOKED", source="person")
     answer = record(api)
     assert (answer.status_code, answer.json()["code"]) == (409, "person_opted_out")
+
+
+def test_a_decision_of_the_future_is_refused(api):
+    answer = record(api, occurred_at=(timezone.now() + timedelta(days=1)).isoformat())
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "occurred_at"
+
+
+def test_an_agreement_said_to_be_the_persons_own_needs_its_proof(api):
+    answer = record(api, source="person")
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "proof"
+    assert record(api, source="person", proof={"text": "Yes, I agree"}).status_code == 201
