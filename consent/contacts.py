@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from django.db import transaction
 from django.db.models import Q
 
+from consent import remembered
 from consent.models import Contact
 from orgs.models import Organization
 
@@ -69,21 +70,26 @@ def find_or_create(org: Organization, recipients: Sequence[Recipient]) -> dict[R
             ignore_conflicts=True,
         )
         known |= find(org, missing)
-    _learn_bsuids(org, known)
+    named = {(person, known[person].pk) for person in missing} | _learn_bsuids(org, known)
+    remembered.apply(org, [(pk, [person.phone, person.bsuid]) for person, pk in named])
     return known
 
 
-def _learn_bsuids(org: Organization, known: dict[Recipient, Contact]) -> None:
-    """Note a BSUID on the contact of its phone, unless another contact has it already."""
+def _learn_bsuids(org: Organization, known: dict[Recipient, Contact]) -> set[tuple[Recipient, int]]:
+    """Note a BSUID on the contact of its phone, unless another contact has it already.
+
+    Returns the names of which one was new.
+    """
     learnt = {
-        person.bsuid: contact
+        person.bsuid: (person, contact)
         for person, contact in known.items()
         if person.bsuid and contact.bsuid is None
     }
     if not learnt:
-        return
+        return set()
     taken = set(Contact.objects.of(org).filter(bsuid__in=learnt).values_list("bsuid", flat=True))
-    for bsuid, contact in learnt.items():
-        if bsuid not in taken:
-            Contact.objects.filter(pk=contact.pk, bsuid=None).update(bsuid=bsuid)
-            contact.bsuid = bsuid
+    fresh = {bsuid: found for bsuid, found in learnt.items() if bsuid not in taken}
+    for bsuid, (_person, contact) in fresh.items():
+        Contact.objects.filter(pk=contact.pk, bsuid=None).update(bsuid=bsuid)
+        contact.bsuid = bsuid
+    return {(person, contact.pk) for person, contact in fresh.values()}

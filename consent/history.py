@@ -47,25 +47,22 @@ def present(history: Iterable[_Event]) -> _Event | None:
             last_stop = at_meta or last_stop
         elif not granted:
             own = event
-        elif all(undoes(event, stop) for stop in (own, at_meta) if is_stop(stop)):
+        elif all(may_follow(event, earlier) for earlier in (own, at_meta)):
             own, at_meta = event, None
     return at_meta or own or last_stop
 
 
-def is_stop(event: Decided | None) -> bool:
-    """Say whether the decision is the person's own wish for no more messages."""
-    return (
-        event is not None
-        and event.status == Decision.REVOKED
-        and event.source in {Source.PERSON, Source.PROVIDER}
-    )
+def is_stop(status: str, source: str) -> bool:
+    """Say whether a decision is the person's own wish for no more messages."""
+    return status == Decision.REVOKED and source in {Source.PERSON, Source.PROVIDER}
 
 
-def undoes(grant: Decided, stop: Decided | None) -> bool:
-    """Say whether an agreement opens again what the person's STOP has closed."""
-    if stop is None or grant.occurred_at <= stop.occurred_at:
-        return False
-    return grant.source == Source.PERSON or bool(grant.proof)
+def may_follow(grant: Decided, earlier: Decided | None) -> bool:
+    """Say whether an agreement counts after what was decided earlier: not after any STOP."""
+    if earlier is None or not is_stop(earlier.status, earlier.source):
+        return True
+    later = grant.occurred_at > earlier.occurred_at
+    return later and (grant.source == Source.PERSON or bool(grant.proof))
 
 
 def _place(event: Decided) -> tuple[datetime, int]:

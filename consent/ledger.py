@@ -211,9 +211,7 @@ def _identity(event: ConsentEvent) -> tuple[object, ...]:
 def _refuse_undoing_stop(present: ConsentEvent | None, event: ConsentEvent) -> None:
     """Refuse to agree for somebody who has said STOP; what they say themselves is kept."""
     theirs = event.source in {Source.PERSON, Source.PROVIDER}
-    if event.status != Decision.GRANTED or theirs or not history.is_stop(present):
-        return
-    if not history.undoes(event, present):
+    if event.status == Decision.GRANTED and not theirs and not history.may_follow(event, present):
         detail = (
             "This person has asked for no more messages. Only their own START, or a proof of "
             "agreement dated later, opens the way again."

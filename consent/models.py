@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import Q
 
 from orgs.append_only import AppendOnlyModel
+from orgs.encryption import EncryptedTextField
 from orgs.models import Organization
 from orgs.tenancy import TenantQuerySet
 
@@ -58,6 +59,9 @@ class Contact(models.Model):
         blank=True,
         help_text="Such as America/Sao_Paulo; empty: from the phone number.",
     )
+    erased_at = models.DateTimeField(
+        null=True, blank=True, help_text="Nothing is left of them but what they did to counters."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -68,9 +72,15 @@ class Contact(models.Model):
             models.UniqueConstraint(fields=["org", "phone"], name="contact_one_per_phone"),
             models.UniqueConstraint(fields=["org", "bsuid"], name="contact_one_per_bsuid"),
             models.CheckConstraint(
-                condition=Q(phone__isnull=False) | Q(bsuid__isnull=False),
+                condition=Q(phone__isnull=False)
+                | Q(bsuid__isnull=False)
+                | Q(erased_at__isnull=False),
                 name="contact_phone_or_bsuid",
             ),
+        ]
+        permissions = [
+            ("export_contact", "Can export everything about a person"),
+            ("erase_contact", "Can erase a person"),
         ]
 
     def __str__(self) -> str:
@@ -204,3 +214,35 @@ class ConsentPolicy(models.Model):
 
     def __str__(self) -> str:
         return f"consent policy of {self.org_id}"
+
+
+class HashKey(models.Model):
+    """The key of the hashes by which erased people are known again; one row."""
+
+    secret = EncryptedTextField()
+
+    def __str__(self) -> str:
+        return "key of the hashes"
+
+
+class RememberedStop(models.Model):
+    """The STOP of a person who was erased, under a keyed hash of their number or id."""
+
+    org = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    digest = models.CharField(max_length=64)
+    channel = models.CharField(max_length=16, choices=Channel)
+    purpose = models.CharField(max_length=16, choices=Purpose)
+    source = models.CharField(max_length=16, choices=Source)
+    decided_at = models.DateTimeField()
+
+    objects = TenantQuerySet["RememberedStop"].as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["org", "digest", "channel", "purpose"], name="remembered_stop_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"remembered STOP {self.pk}"

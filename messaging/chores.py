@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from messaging import quiet_hours, withdrawals
+from messaging.persons import erasing
 
-_JOBS = (withdrawals.cancel_withdrawn, quiet_hours.reconsider)
+_JOBS = (withdrawals.cancel_withdrawn, quiet_hours.reconsider, erasing.proceed)
 
 
 def do_some() -> int:

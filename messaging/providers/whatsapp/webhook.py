@@ -76,7 +76,7 @@ def parse(body: bytes, table: ErrorTable) -> list[Event]:
         message = "The body is not a webhook of the Cloud API."
         raise WebhookError(message)
     found: list[Event] = []
-    for event in _events(content["entry"], table):
+    for event in events(content["entry"], table):
         found.append(event)
         if len(found) > MOST_EVENTS:
             message = f"The body holds more than {MOST_EVENTS} events."
@@ -84,7 +84,8 @@ def parse(body: bytes, table: ErrorTable) -> list[Event]:
     return found
 
 
-def _events(entries: list[Any], table: ErrorTable) -> Iterator[Event]:
+def events(entries: list[Any], table: ErrorTable) -> Iterator[Event]:
+    """Yield the events in their order; ``raw`` of each is the very part of the entries."""
     for entry in entries:
         changes = entry.get("changes") if isinstance(entry, dict) else None
         if not isinstance(changes, list):
