@@ -1,4 +1,4 @@
-"""The console's pages for contacts and consents."""
+"""The console's pages for consents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
 from consent import ledger
-from consent.models import Consent, ConsentEvent, Contact, Decision, Source
+from consent.models import Consent, ConsentEvent, Decision, Source
 from consent.phones import mask, to_e164
 from orgs import audit, database
 
@@ -30,53 +30,6 @@ class _ReadOnly:
     def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
         """Nobody deletes a row by hand."""
         return False
-
-
-class ConsentInline(_ReadOnly, TabularInline[Consent, Contact]):
-    """The consents of a person."""
-
-    model = Consent
-    extra = 0
-    fields = ["channel", "purpose", "status", "expires_at", "source", "decided_at"]
-    readonly_fields = fields
-    show_change_link = True
-
-
-@admin.register(Contact)
-class ContactAdmin(_ReadOnly, ModelAdmin[Contact]):
-    """People, masked in lists."""
-
-    list_display = ["id", "masked_phone", "masked_bsuid", "org", "created_at"]
-    list_filter = ["org"]
-    list_select_related = ["org"]
-    search_fields = ["phone"]
-    search_help_text = "Phone number in E.164; exact."
-    show_full_result_count = False
-    ordering = ["-id"]
-    inlines = [ConsentInline]
-    fields = ["org", "masked_phone", "masked_bsuid", "created_at"]
-    readonly_fields = fields
-
-    def get_search_results(
-        self, _request: HttpRequest, queryset: QuerySet[Contact], search_term: str
-    ) -> tuple[QuerySet[Contact], bool]:
-        """Find by the whole phone number."""
-        if not search_term.strip():
-            return queryset, False
-        try:
-            return queryset.filter(phone=to_e164(search_term)), False
-        except ValueError:
-            return queryset.none(), False
-
-    @display(description="Phone", ordering="phone")
-    def masked_phone(self, contact: Contact) -> str:
-        """Return the phone number with its middle hidden."""
-        return mask(contact.phone or "") or "–"
-
-    @display(description="BSUID")
-    def masked_bsuid(self, contact: Contact) -> str:
-        """Return the id with its middle hidden."""
-        return mask(contact.bsuid or "") or "–"
 
 
 class ConsentEventInline(_ReadOnly, TabularInline[ConsentEvent, Consent]):
@@ -120,7 +73,7 @@ class ConsentAdmin(_ReadOnly, ModelAdmin[Consent]):
     @display(description="Person", ordering="contact")
     def person(self, consent: Consent) -> str:
         """Return the masked phone number or id."""
-        return mask(consent.contact.phone or consent.contact.bsuid or "")
+        return mask(consent.contact.phone or consent.contact.bsuid or "") or "erased"
 
     @display(
         description="Status",

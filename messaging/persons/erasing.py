@@ -28,6 +28,8 @@ from orgs.append_only import deletion_allowed
 ERASED = "ERASED"
 # Messages emptied in one transaction.
 BATCH = 500
+# Erasures looked at for one that can go on.
+OPEN = 20
 
 
 def request(contact: Contact, *, actor: str, reason: str) -> Erasure:
@@ -55,18 +57,22 @@ def request(contact: Contact, *, actor: str, reason: str) -> Erasure:
 
 
 def proceed() -> int:
-    """Take the oldest erasure one batch further; return 0 when there is none to go on with."""
+    """Take an open erasure one batch further; return 0 when there is none to go on with.
+
+    The oldest that can go on: one may wait for the answer to a call in flight.
+    """
     with transaction.atomic():
-        erasure = (
+        waiting = (
             Erasure.objects.select_for_update(skip_locked=True, of=("self",))
             .filter(finished_at=None)
             .select_related("contact")
-            .order_by("pk")
-            .first()
+            .order_by("pk")[:OPEN]
         )
-        if erasure is None:
-            return 0
-        return _search_deliveries(erasure) or _empty_messages(erasure) or _finish(erasure)
+        for erasure in waiting:
+            done = _search_deliveries(erasure) or _empty_messages(erasure) or _finish(erasure)
+            if done:
+                return done
+    return 0
 
 
 def _search_deliveries(erasure: Erasure) -> int:

@@ -83,3 +83,47 @@ def test_the_api_page_shows_the_calls(stack: Stack, page: Page):
     page.goto(f"{stack.base_url}/api/docs/")
     page.get_by_text("Send a message").wait_for()
     page.get_by_text("Take a webhook of Meta").wait_for()
+
+
+def test_a_person_is_looked_at_exported_and_erased(stack: Stack, page: Page):
+    phone = "+12025554299"
+    message_id = stack.queue(phone)
+    stack.wait_status(message_id, "DELIVERED")
+
+    page.goto(f"{stack.base_url}/admin/consent/contact/?q={phone.replace('+', '%2B')}")
+    page.click("#result_list tbody tr th a")
+    text = page.inner_text("body")
+    assert phone in text
+    assert "Granted" in text
+    assert "order_update" in text
+    picture(page, "person")
+    with page.expect_download() as download:
+        page.click("text=Export everything")
+    assert phone in download.value.path().read_text()
+
+    page.click("a:has-text('Erase')")
+    picture(page, "erase")
+    page.fill("[name=reason]", "asked by letter")
+    page.click("button:has-text('Erase')")
+    page.wait_for_selector("text=Nothing more is sent to this person")
+    for _ in range(100):
+        page.goto(f"{stack.base_url}/admin/consent/contact/?q={phone.replace('+', '%2B')}")
+        if not page.query_selector("#result_list tbody tr th a"):
+            break
+        page.wait_for_timeout(200)
+    else:
+        pytest.fail("The person is still found by phone.")
+
+
+def test_the_rules_of_stop_and_quiet_hours_are_set(stack: Stack, page: Page):
+    page.goto(f"{stack.base_url}/admin/consent/consentpolicy/add/")
+    page.fill("[name=stop_words]", "genug\nbasta")
+    picture(page, "policy")
+    assert "in 12 languages" in page.inner_text("body")
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep a picture for whoever wants to look, in the folder OUTBOUND_SCREENSHOTS names."""
+    folder = os.environ.get("OUTBOUND_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
