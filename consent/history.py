@@ -32,10 +32,10 @@ def present(history: Iterable[_Event]) -> _Event | None:
     """Return the decision that holds now; None when there is none. Order does not matter.
 
     The latest by the time of deciding, except that only the person, or a proof of agreement
-    dated later, undoes a STOP. What the person tells Meta stands apart: a stop there holds
-    until it is taken back there, or undone like any STOP; taking it back restores the answer
-    from before and grants nothing by itself. Decisions of equal weight at one moment count in
-    the given order.
+    dated later, undoes a STOP, and an import never does. What the person tells Meta stands
+    apart: a stop there holds until it is taken back there, or undone like any STOP; taking it
+    back restores the answer from before and grants nothing by itself. Decisions of equal weight
+    at one moment count in the given order.
     """
     own: _Event | None = None
     at_meta: _Event | None = None
@@ -61,8 +61,9 @@ def may_follow(grant: Decided, earlier: Decided | None) -> bool:
     """Say whether an agreement counts after what was decided earlier: not after any STOP."""
     if earlier is None or not is_stop(earlier.status, earlier.source):
         return True
-    later = grant.occurred_at > earlier.occurred_at
-    return later and (grant.source == Source.PERSON or bool(grant.proof))
+    if grant.source == Source.IMPORT or grant.occurred_at <= earlier.occurred_at:
+        return False
+    return grant.source == Source.PERSON or bool(grant.proof)
 
 
 def _place(event: Decided) -> tuple[datetime, int]:

@@ -96,55 +96,105 @@ def answers(at: datetime | Combinable) -> QuerySet[Consent, tuple[int, str, str,
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of one decision."""
+
+    consent: Consent
+    result: str  # RECORDED, REPEATED or OPTED_OUT
+    was: str = MISSING  # the answer before it
+
+    @property
+    def opted_out(self) -> bool:
+        """Say whether it was refused, because the person has said STOP."""
+        return self.result == OPTED_OUT
+
+
+RECORDED = "recorded"
+REPEATED = "repeated"
+OPTED_OUT = "person_opted_out"
+
+
+@transaction.atomic
 def grant(org: Organization, entries: Sequence[Entry]) -> list[Consent]:
     """Record that the people agree.
 
     Raises Problem 409 ``person_opted_out`` when one of them has said STOP and the grant is
     not their own and not dated later.
     """
-    return _record(org, entries, Decision.GRANTED)
+    made = _record(org, [(entry, Decision.GRANTED) for entry in entries])
+    if any(item.opted_out for item in made):
+        raise opted_out()
+    return [item.consent for item in made]
 
 
 def deny(org: Organization, entries: Sequence[Entry]) -> list[Consent]:
     """Record that the people were asked and said no."""
-    return _record(org, entries, Decision.DENIED)
+    return [made.consent for made in record(org, [(entry, Decision.DENIED) for entry in entries])]
 
 
 def revoke(org: Organization, entries: Sequence[Entry]) -> list[Consent]:
     """Record that the people take their agreement back."""
-    return _record(org, entries, Decision.REVOKED)
+    return [made.consent for made in record(org, [(entry, Decision.REVOKED) for entry in entries])]
+
+
+def opted_out() -> Problem:
+    """Return the refusal to agree for somebody who has said STOP."""
+    detail = (
+        "This person has asked for no more messages. Only their own START, or a proof of "
+        "agreement dated later, opens the way again; an import never does."
+    )
+    return Problem(
+        409,
+        OPTED_OUT,
+        "The person has opted out",
+        detail,
+        [FieldProblem("proof", OPTED_OUT, detail)],
+    )
 
 
 @transaction.atomic
-def _record(org: Organization, entries: Sequence[Entry], decision: Decision) -> list[Consent]:
+def record(org: Organization, decisions: Sequence[tuple[Entry, Decision]]) -> list[Recorded]:
     """Append the decisions; what holds now follows from the whole history of each consent.
 
     A decision that is there already, with the same source, proof, expiry and time, is not
-    repeated.
+    repeated; an agreement for somebody who has said STOP is left out. The number of statements
+    does not depend on the number of decisions.
     """
-    if not entries:
+    return _record(org, decisions)
+
+
+def _record(org: Organization, decisions: Sequence[tuple[Entry, Decision]]) -> list[Recorded]:
+    if not decisions:
         return []
+    entries = [entry for entry, _decision in decisions]
     _refuse_strangers(org, entries)
-    _create_missing(org, entries, decision)
+    _create_missing(org, decisions)
     rows = _lock(entries)
     histories = _histories(rows.values())
     fresh: list[ConsentEvent] = []
-    for entry in entries:
+    made: list[Recorded] = []
+    for entry, decision in decisions:
         row = rows[entry.ask]
         known = histories[row.pk]
+        before = history.present(known)
         event = _event(org, row, entry, decision)
+        result = RECORDED
         if _identity(event) in {_identity(past) for past in known}:
-            continue
-        _refuse_undoing_stop(history.present(known), event)
-        known.append(event)
-        fresh.append(event)
+            result = REPEATED
+        elif _undoes_stop(before, event):
+            result = OPTED_OUT
+        else:
+            known.append(event)
+            fresh.append(event)
+        made.append(Recorded(row, result, before.status if before else MISSING))
     _write(
         row
         for row in {event.consent_id: event.consent for event in fresh}.values()
         if _follow(row, history.present(histories[row.pk]))
     )
     ConsentEvent.objects.bulk_create(fresh)
-    return [rows[entry.ask] for entry in entries]
+    return made
 
 
 def _refuse_strangers(org: Organization, entries: Sequence[Entry]) -> None:
@@ -154,7 +204,7 @@ def _refuse_strangers(org: Organization, entries: Sequence[Entry]) -> None:
         raise ValueError(message)
 
 
-def _create_missing(org: Organization, entries: Sequence[Entry], decision: Decision) -> None:
+def _create_missing(org: Organization, decisions: Sequence[tuple[Entry, Decision]]) -> None:
     """Insert a row for each question that has none; what it says is filled in under the lock."""
     Consent.objects.bulk_create(
         (
@@ -168,7 +218,10 @@ def _create_missing(org: Organization, entries: Sequence[Entry], decision: Decis
                 decided_at=entry.occurred_at,
             )
             # In one order, so that two batches never wait for each other.
-            for entry in sorted({entry.ask: entry for entry in entries}.values(), key=_place)
+            for entry, decision in sorted(
+                {entry.ask: (entry, decision) for entry, decision in decisions}.values(),
+                key=lambda item: _place(item[0]),
+            )
         ),
         ignore_conflicts=True,
     )
@@ -195,7 +248,7 @@ def _rows(entries: Sequence[Entry]) -> Any:
 
 
 def _lock(entries: Sequence[Entry]) -> dict[Ask, Consent]:
-    rows = _rows(entries).select_for_update().order_by("pk")
+    rows = _rows(entries).select_related("contact").select_for_update(of=("self",)).order_by("pk")
     return {Ask(row.contact_id, row.channel, row.purpose): row for row in rows}
 
 
@@ -208,21 +261,11 @@ def _identity(event: ConsentEvent) -> tuple[object, ...]:
     return event.status, event.source, event.occurred_at, proof, expiry
 
 
-def _refuse_undoing_stop(present: ConsentEvent | None, event: ConsentEvent) -> None:
-    """Refuse to agree for somebody who has said STOP; what they say themselves is kept."""
+def _undoes_stop(present: ConsentEvent | None, event: ConsentEvent) -> bool:
+    """Say whether others agree for somebody who has said STOP; what they say themselves is kept."""
     theirs = event.source in {Source.PERSON, Source.PROVIDER}
-    if event.status == Decision.GRANTED and not theirs and not history.may_follow(event, present):
-        detail = (
-            "This person has asked for no more messages. Only their own START, or a proof of "
-            "agreement dated later, opens the way again."
-        )
-        raise Problem(
-            409,
-            "person_opted_out",
-            "The person has opted out",
-            detail,
-            [FieldProblem("proof", "person_opted_out", detail)],
-        )
+    granted = event.status == Decision.GRANTED
+    return granted and not theirs and not history.may_follow(event, present)
 
 
 def _follow(row: Consent, decided: ConsentEvent | None) -> bool:

@@ -52,7 +52,7 @@ class Contact(models.Model):
     )
     phone = models.CharField(max_length=16, null=True, blank=True, help_text="E.164 with +.")
     bsuid = models.CharField(
-        max_length=140, null=True, blank=True, help_text="Meta's business-scoped user id."
+        "BSUID", max_length=140, null=True, blank=True, help_text="Meta's business-scoped user id."
     )
     time_zone = models.CharField(
         max_length=64,
@@ -60,7 +60,7 @@ class Contact(models.Model):
         help_text="Such as America/Sao_Paulo; empty: from the phone number.",
     )
     erased_at = models.DateTimeField(
-        null=True, blank=True, help_text="Nothing is left of them but what they did to counters."
+        null=True, blank=True, help_text="Since then nothing is known of them but counts and times."
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -246,3 +246,75 @@ class RememberedStop(models.Model):
 
     def __str__(self) -> str:
         return f"remembered STOP {self.pk}"
+
+
+class ConsentImport(models.Model):
+    """A file of decisions: kept in parts, tried out, shown, and on a word recorded."""
+
+    class State(models.TextChoices):
+        """How far it has come."""
+
+        UPLOADING = "UPLOADING", "Being stored"
+        TRYING = "TRYING", "Being tried out"
+        READY = "READY", "Waits for your word"
+        RECORDING = "RECORDING", "Being recorded"
+        DONE = "DONE", "Recorded"
+        DISCARDED = "DISCARDED", "Discarded"
+
+    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    actor = models.CharField(max_length=64)
+    state = models.CharField(max_length=16, choices=State, default=State.UPLOADING)
+    columns = models.JSONField(default=list)
+    rows = models.PositiveIntegerField(default=0, help_text="Rows in the file.")
+    done_rows = models.PositiveIntegerField(default=0, help_text="Rows tried out, or recorded.")
+    next_part = models.PositiveIntegerField(default=0)
+    preview = models.JSONField(default=dict, help_text="What would change, in numbers.")
+    result = models.JSONField(default=dict, help_text="What was changed, in numbers.")
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    objects = TenantQuerySet["ConsentImport"].as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=~Q(state__in=["DONE", "DISCARDED"]),
+                name="idx_consent_import_open",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"import {self.pk}"
+
+
+class ImportPart(models.Model):
+    """Some rows of the file, each with its line; gone once they are recorded or discarded."""
+
+    of = models.ForeignKey(ConsentImport, on_delete=models.CASCADE, related_name="+")
+    position = models.PositiveIntegerField()
+    rows = models.JSONField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["of", "position"], name="import_part_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"part {self.position} of import {self.of_id}"
+
+
+class ImportProblem(models.Model):
+    """What is wrong with a row; never holds the value."""
+
+    of = models.ForeignKey(ConsentImport, on_delete=models.CASCADE, related_name="problems")
+    line = models.PositiveIntegerField()
+    column = models.CharField(max_length=64)
+    code = models.CharField(max_length=64)
+    detail = models.CharField(max_length=300)
+
+    class Meta:
+        indexes = [models.Index(fields=["of", "line"], name="idx_import_problem_line")]
+
+    def __str__(self) -> str:
+        return f"line {self.line}: {self.detail}"

@@ -6,6 +6,7 @@ import zoneinfo
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from functools import cache
 
 import phonenumbers
 from phonenumbers import timezone as number_zones
@@ -23,6 +24,12 @@ class QuietHours:
     begins: time
     ends: time
     zone: str  # for people whose own cannot be told
+
+
+@cache
+def known_zones() -> frozenset[str]:
+    """Return the names of the time zones."""
+    return frozenset(zoneinfo.available_timezones())
 
 
 def of(org_ids: Iterable[int] | None = None) -> dict[int, QuietHours]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils import timezone
 from rest_framework import serializers
 
-from consent.contacts import Recipient
+from consent import quiet
 from consent.models import Channel, Consent, ConsentEvent, Decision, Purpose, Source
 from consent.phones import to_e164
-from orgs import database
+from orgs.problems import FieldProblem, field_problems
 
 # How far a client's clock may be ahead of ours.
 CLOCKS_APART = timedelta(minutes=5)
+# What is wrong is told without repeating it: it may be a phone number in the wrong place.
+_CHOICE: dict[str, Any] = {"invalid_choice": "Not one of the known values."}
 
 
 class ConsentEventSerializer(serializers.ModelSerializer[ConsentEvent]):
@@ -62,12 +65,17 @@ class RecordConsentSerializer(serializers.Serializer[Any]):
 
     phone = serializers.CharField(required=False, max_length=32, help_text="E.164 with +.")
     bsuid = serializers.CharField(required=False, max_length=140)
-    channel = serializers.ChoiceField(choices=Channel.choices, default=Channel.WHATSAPP)
-    purpose = serializers.ChoiceField(choices=Purpose.choices)
-    status = serializers.ChoiceField(choices=Decision.choices, default=Decision.GRANTED)
+    channel = serializers.ChoiceField(
+        choices=Channel.choices, default=Channel.WHATSAPP, error_messages=_CHOICE
+    )
+    purpose = serializers.ChoiceField(choices=Purpose.choices, error_messages=_CHOICE)
+    status = serializers.ChoiceField(
+        choices=Decision.choices, default=Decision.GRANTED, error_messages=_CHOICE
+    )
     source = serializers.ChoiceField(  # type: ignore[assignment]  # the stubs know it as an attribute
         choices=[(source, source.label) for source in (Source.API, Source.IMPORT, Source.PERSON)],
         default=Source.API,
+        error_messages=_CHOICE,
     )
     expires_at = serializers.DateTimeField(required=False, allow_null=True, default=None)
     occurred_at = serializers.DateTimeField(
@@ -76,6 +84,19 @@ class RecordConsentSerializer(serializers.Serializer[Any]):
     proof = serializers.DictField(
         required=False, default=dict, help_text="Text shown, time, IP, reference: what proves it."
     )
+
+    time_zone = serializers.CharField(
+        required=False,
+        max_length=64,
+        help_text="Where the person is, such as America/Sao_Paulo; from the number by default.",
+    )
+
+    def validate_time_zone(self, value: str) -> str:
+        """Refuse a zone nobody knows."""
+        if value not in quiet.known_zones():
+            text = "No such time zone."
+            raise serializers.ValidationError(text, code="unknown_zone")
+        return value
 
     def validate_phone(self, value: str) -> str:
         """Bring it into E.164."""
@@ -86,7 +107,7 @@ class RecordConsentSerializer(serializers.Serializer[Any]):
 
     def validate_occurred_at(self, value: datetime) -> datetime:
         """Refuse the future: such a decision would outlive every later STOP."""
-        if value > database.now() + CLOCKS_APART:
+        if value > timezone.now() + CLOCKS_APART:
             text = "It lies in the future."
             raise serializers.ValidationError(text, code="future")
         return value
@@ -102,10 +123,32 @@ class RecordConsentSerializer(serializers.Serializer[Any]):
             raise serializers.ValidationError({"proof": text}, code="required")
         return attrs
 
-    def recipient(self) -> Recipient:
-        """Return whom the decision is about."""
-        data = self.validated_data
-        return Recipient(phone=data.get("phone"), bsuid=data.get("bsuid"))
+
+class ConsentBulkSerializer(serializers.Serializer[Any]):
+    """Up to 1,000 decisions, each judged by itself."""
+
+    consents = RecordConsentSerializer(many=True)
+
+
+class ConsentBulkResultSerializer(serializers.Serializer[Any]):
+    """What became of one decision: `consent` or `problem`."""
+
+    status = serializers.IntegerField(
+        help_text="201 when it was recorded, 200 when it was known, else as a single request."
+    )
+    consent = ConsentSerializer(required=False)
+    problem = serializers.DictField(required=False)
+
+
+class ConsentBulkResultsSerializer(serializers.Serializer[Any]):
+    """A result for each decision, in order."""
+
+    results = ConsentBulkResultSerializer(many=True)
+
+
+def problems_of(body: RecordConsentSerializer) -> list[FieldProblem]:
+    """Return what is wrong with a body that is not valid."""
+    return field_problems(serializers.ValidationError(body.errors).get_full_details())
 
 
 class RevokeSerializer(serializers.Serializer[Any]):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from consent.transfer import importing
 from messaging import quiet_hours, withdrawals
 from messaging.persons import erasing
 
-_JOBS = (withdrawals.cancel_withdrawn, quiet_hours.reconsider, erasing.proceed)
+_JOBS = (withdrawals.cancel_withdrawn, quiet_hours.reconsider, erasing.proceed, importing.proceed)
 
 
 def do_some() -> int:

@@ -1,5 +1,5 @@
 """The console's pages about consent."""
 
-from consent.admin import ledger, policies
+from consent.admin import ledger, policies, transfer
 
-__all__ = ["ledger", "policies"]
+__all__ = ["ledger", "policies", "transfer"]

@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, StreamingHttpResponse
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from consent import ledger
+from consent.admin.access import ReadOnly
 from consent.models import Consent, ConsentEvent, Decision, Source
 from consent.phones import mask, to_e164
+from consent.transfer import exporting
 from orgs import audit, database
 
 
-class _ReadOnly:
-    """Rows that only the ledger writes."""
-
-    def has_add_permission(self, *_args: Any) -> bool:
-        """Nobody adds a row by hand."""
-        return False
-
-    def has_change_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """Nobody edits a row by hand."""
-        return False
-
-    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
-        """Nobody deletes a row by hand."""
-        return False
-
-
-class ConsentEventInline(_ReadOnly, TabularInline[ConsentEvent, Consent]):
+class ConsentEventInline(ReadOnly, TabularInline[ConsentEvent, Consent]):
     """The history of a consent."""
 
     model = ConsentEvent
@@ -44,7 +28,7 @@ class ConsentEventInline(_ReadOnly, TabularInline[ConsentEvent, Consent]):
 
 
 @admin.register(Consent)
-class ConsentAdmin(_ReadOnly, ModelAdmin[Consent]):
+class ConsentAdmin(ReadOnly, ModelAdmin[Consent]):
     """The present answers, with their history."""
 
     list_display = ["person", "purpose", "channel", "state", "expires_at", "org", "decided_at"]
@@ -55,6 +39,7 @@ class ConsentAdmin(_ReadOnly, ModelAdmin[Consent]):
     show_full_result_count = False
     ordering = ["-id"]
     actions = ["revoke_selected"]
+    actions_list = ["export_csv"]
     inlines = [ConsentEventInline]
     exclude = ["contact"]
     readonly_fields = ["person"]
@@ -87,6 +72,22 @@ class ConsentAdmin(_ReadOnly, ModelAdmin[Consent]):
     def state(self, consent: Consent) -> tuple[str, str]:
         """Return the present answer."""
         return consent.status, Decision(consent.status).label
+
+    @action(description="Export as CSV", permissions=["export"], url_path="export-csv")
+    def export_csv(self, request: HttpRequest) -> StreamingHttpResponse:
+        """Hand out the consents the list shows, with its filters; an import reads the file."""
+        chosen = self.get_changelist_instance(request).get_queryset(request)
+        actor = f"user:{request.user.pk}"
+        audit.record([audit.Entry(None, actor, "consents.exported", "consents:csv")])
+        return StreamingHttpResponse(
+            exporting.lines(chosen),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="consents.csv"'},
+        )
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        """Say whether this person may take people's data out."""
+        return bool(request.user.has_perm("consent.export_contact"))
 
     @admin.action(description="Revoke selected", permissions=["revoke"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Consent]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from typing import Any
 
 from django import forms
@@ -11,7 +10,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from consent import words
+from consent import quiet, words
 from consent.models import ConsentPolicy
 from orgs import audit
 
@@ -25,7 +24,7 @@ _LISTS = {
 class OnePerLine(forms.CharField):
     """A list of words, one a line."""
 
-    widget = UnfoldAdminTextareaWidget
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": 4})
 
     def prepare_value(self, value: Any) -> Any:
         """Return the lines of a list."""
@@ -54,6 +53,10 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form ta
 
     class Meta:
         model = ConsentPolicy
+        widgets = {
+            name: UnfoldAdminTextareaWidget(attrs={"rows": 3})
+            for name in ("stop_confirmation", "start_confirmation")
+        }
         exclude = ["reconsider"]  # noqa: DJ006 - everything else is for people
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -72,7 +75,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form ta
     def clean_time_zone(self) -> str:
         """Refuse a zone nobody knows."""
         name = str(self.cleaned_data["time_zone"])
-        if name not in zoneinfo.available_timezones():
+        if name not in quiet.known_zones():
             message = "No such time zone; such as Europe/Paris."
             raise forms.ValidationError(message)
         return name

@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='contact',
             name='erased_at',
-            field=models.DateTimeField(blank=True, help_text='Nothing is left of them but what they did to counters.', null=True),
+            field=models.DateTimeField(blank=True, help_text='Since then nothing is known of them but counts and times.', null=True),
         ),
         migrations.AddConstraint(
             model_name='contact',

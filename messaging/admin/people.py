@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zoneinfo
 from typing import Any
 
 from django import forms
@@ -16,6 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from consent import quiet
 from consent.models import Consent, ConsentEvent, Contact
 from consent.phones import mask, to_e164
 from messaging import quiet_hours, windows
@@ -29,7 +29,7 @@ SHOWN = 50
 
 EXPLANATION = (
     "Phone number, ids, consents and the contents of all messages and webhooks of this person "
-    "are erased for ever; queued messages are withdrawn. Numbers and times stay, and a STOP "
+    "are erased for ever; queued messages are withdrawn. Counts and times stay, and a STOP "
     "stays effective through a keyed hash. Export first if they want a copy."
 )
 
@@ -45,7 +45,7 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form t
     def clean_time_zone(self) -> str:
         """Refuse a zone nobody knows."""
         name = str(self.cleaned_data["time_zone"])
-        if name and name not in zoneinfo.available_timezones():
+        if name and name not in quiet.known_zones():
             message = "No such time zone; such as America/Sao_Paulo."
             raise forms.ValidationError(message)
         return name

@@ -33,7 +33,8 @@ START = Event("GRANTED", "person", 7)
 META_STOP = Event("REVOKED", "provider", 5)
 RESUME = Event("GRANTED", "provider", 7)
 AGAIN = Event("GRANTED", "api", 9)
-PROVEN = Event("GRANTED", "import", 9, {"form": "signed"})
+PROVEN = Event("GRANTED", "api", 9, {"form": "signed"})
+IMPORTED = Event("GRANTED", "import", 9, {"form": "signed"})
 
 
 @pytest.mark.parametrize(
@@ -45,6 +46,7 @@ PROVEN = Event("GRANTED", "import", 9, {"form": "signed"})
         ([GRANT, STOP, START], START),
         ([GRANT, STOP, AGAIN], STOP),
         ([GRANT, STOP, PROVEN], PROVEN),
+        ([GRANT, STOP, IMPORTED], STOP),
         ([GRANT, META_STOP], META_STOP),
         ([GRANT, META_STOP, AGAIN], META_STOP),
         ([GRANT, META_STOP, RESUME], GRANT),

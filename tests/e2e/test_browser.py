@@ -123,7 +123,7 @@ def test_the_rules_of_stop_and_quiet_hours_are_set(stack: Stack, page: Page):
 
 
 def picture(page: Page, name: str) -> None:
-    """Keep a picture for whoever wants to look, in the folder OUTBOUND_SCREENSHOTS names."""
-    folder = os.environ.get("OUTBOUND_SCREENSHOTS")
+    """Keep a picture for whoever wants to look, in the folder SCREENSHOTS names."""
+    folder = os.environ.get("SCREENSHOTS")
     if folder:
         page.screenshot(path=f"{folder}/{name}.png", full_page=True)

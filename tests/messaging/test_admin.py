@@ -65,6 +65,7 @@ PAGES = [
     "consent_contact",
     "consent_consent",
     "consent_consentpolicy",
+    "consent_consentimport",
     "orgs_organization",
     "orgs_apikey",
     "orgs_auditevent",
