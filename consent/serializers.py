@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -146,9 +147,19 @@ class ConsentBulkResultsSerializer(serializers.Serializer[Any]):
     results = ConsentBulkResultSerializer(many=True)
 
 
-def problems_of(body: RecordConsentSerializer) -> list[FieldProblem]:
-    """Return what is wrong with a body that is not valid."""
-    return field_problems(serializers.ValidationError(body.errors).get_full_details())
+def judge(given: Iterable[Any]) -> list[dict[str, Any] | list[FieldProblem]]:
+    """Return for each decision what RecordConsentSerializer makes of it, or what is wrong.
+
+    One serializer for all: making one costs as much as judging.
+    """
+    serializer = RecordConsentSerializer()
+    judged: list[dict[str, Any] | list[FieldProblem]] = []
+    for item in given:
+        try:
+            judged.append(serializer.run_validation(item))
+        except serializers.ValidationError as error:
+            judged.append(field_problems(error.get_full_details()))
+    return judged
 
 
 class RevokeSerializer(serializers.Serializer[Any]):

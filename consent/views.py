@@ -24,7 +24,7 @@ from consent.serializers import (
     ConsentSerializer,
     RecordConsentSerializer,
     RevokeSerializer,
-    problems_of,
+    judge,
 )
 from orgs import database
 from orgs.auth import CanManage, CanRead
@@ -109,12 +109,11 @@ class ConsentBulk(APIView):
             detail = f"Give a list of 1 to {taking.MOST}."
             problem = FieldProblem("consents", "invalid", detail)
             raise Problem(400, "invalid", "Request not understood", detail, [problem])
-        bodies = [RecordConsentSerializer(data=item) for item in given]
-        good = [body.validated_data for body in bodies if body.is_valid()]
+        judged = judge(given)
+        good = [data for data in judged if isinstance(data, dict)]
         made = iter(taking.take(_key(request).org, good, actor=_actor(request)))
         results = [
-            _result(next(made)) if not body.errors else _refused(problems_of(body))
-            for body in bodies
+            _result(next(made)) if isinstance(data, dict) else _refused(data) for data in judged
         ]
         return Response({"results": results})
 

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from consent import ledger, taking
 from consent.models import ConsentImport, Decision, ImportPart, ImportProblem
-from consent.serializers import RecordConsentSerializer, problems_of
+from consent.serializers import judge
 from consent.transfer import table
 from orgs import audit, database
 from orgs.problems import FieldProblem
@@ -130,20 +130,21 @@ def _outcome(data: dict[str, Any], made: ledger.Recorded) -> str:
 def _read(
     chosen: ConsentImport, rows: Sequence[Any]
 ) -> tuple[list[tuple[int, dict[str, Any]]], list[ImportProblem]]:
-    good: list[tuple[int, dict[str, Any]]] = []
     problems: list[ImportProblem] = []
+    readable: list[tuple[int, dict[str, Any]]] = []
     for line, cells in rows:
         try:
-            values = table.values_of(chosen.columns, cells)
+            readable.append((line, table.values_of(chosen.columns, cells)))
         except ValueError as error:
             detail = f"Not readable, or not {len(chosen.columns)} cells as in the first line."
             problems.append(_problem(chosen, line, FieldProblem(str(error), "unreadable", detail)))
-            continue
-        body = RecordConsentSerializer(data=values)
-        if body.is_valid():
-            good.append((line, body.validated_data))
+    good: list[tuple[int, dict[str, Any]]] = []
+    judged = judge(values for _line, values in readable)
+    for (line, _values), found in zip(readable, judged, strict=True):
+        if isinstance(found, dict):
+            good.append((line, found))
         else:
-            problems += [_problem(chosen, line, found) for found in problems_of(body)]
+            problems += [_problem(chosen, line, problem) for problem in found]
     return good, problems
 
 
@@ -159,6 +160,7 @@ def _problem(chosen: ConsentImport, line: int, found: FieldProblem) -> ImportPro
 
 def _keep_problems(chosen: ConsentImport, problems: Sequence[ImportProblem]) -> None:
     if problems:
+        problems = sorted(problems, key=lambda problem: problem.line)
         room = MOST_PROBLEMS - ImportProblem.objects.filter(of=chosen).count()
         ImportProblem.objects.bulk_create(problems[: max(0, room)])
 
