@@ -81,7 +81,7 @@ class ConsentImportAdmin(ModelAdmin[ConsentImport]):
     list_select_related = ["org"]
     ordering = ["-id"]
     show_full_result_count = False
-    readonly_fields = ["state_label", "rows", "progress", "would", "did", "actor", "created_at"]
+    readonly_fields = ["state", "rows", "progress", "would", "did", "actor", "created_at"]
     actions_detail = ["record", "discard"]
 
     def get_fields(self, _request: HttpRequest, obj: Any = None) -> list[str]:

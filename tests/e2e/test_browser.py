@@ -122,6 +122,25 @@ def test_the_rules_of_stop_and_quiet_hours_are_set(stack: Stack, page: Page):
     assert "in 12 languages" in page.inner_text("body")
 
 
+def test_a_file_of_consents_is_tried_out_and_recorded(stack: Stack, page: Page, tmp_path):
+    file = tmp_path / "people.csv"
+    file.write_text(
+        "phone,purpose,proof_text\n+12025554301,marketing,Yes\n"
+        "+12025554302,marketing,Yes\n12,marketing,\n"
+    )
+    page.goto(f"{stack.base_url}/admin/consent/consentimport/add/")
+    page.select_option("[name=org]", index=1, force=True)
+    page.set_input_files("[name=file]", file)
+    picture(page, "upload")
+    page.click("button:has-text('Save') >> nth=-1")
+    page.wait_for_selector("text=2 granted, 1 with mistakes", timeout=30_000)
+    picture(page, "preview")
+    page.click("a:has-text('Record')")
+    page.click("button:has-text('Record')")
+    page.wait_for_selector("text=Recorded", timeout=30_000)
+    picture(page, "recorded")
+
+
 def picture(page: Page, name: str) -> None:
     """Keep a picture for whoever wants to look, in the folder SCREENSHOTS names."""
     folder = os.environ.get("SCREENSHOTS")
