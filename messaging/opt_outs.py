@@ -27,7 +27,7 @@ class _Heard:
     wish: Wish
     at: datetime
     proof: Mapping[str, Any] = field(repr=False)
-    answered: bool = False  # a confirmation may go: the person has just written
+    answered: bool = False  # whether a confirmation may go: the person has just written
 
 
 def hear_inbound(received: Iterable[tuple[Inbound, PhoneNumber]], now: datetime) -> None:
@@ -48,7 +48,7 @@ def hear_inbound(received: Iterable[tuple[Inbound, PhoneNumber]], now: datetime)
             wish,
             inbound.at,
             {"means": what.means, "message_id": inbound.provider_message_id},
-            answered=True,
+            answered=now - inbound.at < confirmations.WORTH_SENDING_FOR,
         )
         for inbound, number, what in said
         if (wish := wishes.understand(what, rules[number.org_id])) is not None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +11,7 @@ from django.utils import timezone
 from consent import ledger
 from consent.models import Consent, ConsentEvent, ConsentPolicy, Contact
 from messaging import receipts, withdrawals
-from messaging.models import MessageEvent, OutboundMessage, WebhookEvent
+from messaging.models import MessageEvent, OutboundMessage, ServiceWindow, WebhookEvent
 from messaging.providers.base import Outcome
 from messaging.providers.whatsapp.errors import DEFAULT_TABLE
 from messaging.states import Status
@@ -224,8 +224,15 @@ class TestConfirmation:
         arrive(client, number, inbound("start"))
         assert not OutboundMessage.objects.exists()
 
+    def test_a_stop_that_is_read_late_or_again_is_not_answered(self, client, number, person):
+        late = timezone.now() - timedelta(minutes=20)
+        arrive(client, number, inbound("stop", at=str(int(late.timestamp()))))
+        assert answers(person)["marketing"] == "REVOKED"
+        assert not OutboundMessage.objects.exists()
+
     def test_it_does_not_go_once_the_window_has_closed(self, client, number, person, provider):
-        arrive(client, number, inbound("stop", at="1694700000"))
+        arrive(client, number, inbound("stop", at=str(int(timezone.now().timestamp()))))
+        ServiceWindow.objects.update(last_inbound_at=timezone.now() - timedelta(days=2))
         send_due()
         assert OutboundMessage.objects.get().error_code == "OUTSIDE_SERVICE_WINDOW"
 
