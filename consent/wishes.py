@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -89,18 +89,18 @@ def record(org: Organization, expressed: Sequence[Expressed]) -> set[int]:
     A STOP is kept for everybody. A START, or Meta's resume, brings back what somebody had agreed
     to, and nothing else.
     """
-    stops = [item for item in expressed if item.wish.stop]
-    ledger.revoke(org, [_entry(item, purpose) for item in stops for purpose in item.wish.purposes])
-    starts = [item for item in expressed if not item.wish.stop]
-    agreed = _agreed_before(starts)
-    entries = [
-        replace(_entry(item, purpose), expires_at=agreed[item.contact_id, purpose])
-        for item in starts
+    agreed = _agreed_before([item for item in expressed if not item.wish.stop])
+    decisions = [
+        (
+            _entry(item, purpose, None if item.wish.stop else agreed[item.contact_id, purpose]),
+            Decision.REVOKED if item.wish.stop else Decision.GRANTED,
+        )
+        for item in expressed
         for purpose in item.wish.purposes
-        if (item.contact_id, purpose) in agreed
+        if item.wish.stop or (item.contact_id, purpose) in agreed
     ]
-    ledger.grant(org, entries)
-    return {item.contact_id for item in stops} | {entry.contact_id for entry in entries}
+    ledger.record(org, decisions)
+    return {entry.contact_id for entry, _decision in decisions}
 
 
 def _agreed_before(starts: Sequence[Expressed]) -> dict[tuple[int, str], datetime | None]:
@@ -123,7 +123,7 @@ def _agreed_before(starts: Sequence[Expressed]) -> dict[tuple[int, str], datetim
     }
 
 
-def _entry(item: Expressed, purpose: str) -> ledger.Entry:
+def _entry(item: Expressed, purpose: str, expires_at: datetime | None) -> ledger.Entry:
     return ledger.Entry(
         contact_id=item.contact_id,
         channel=Channel.WHATSAPP,
@@ -132,4 +132,5 @@ def _entry(item: Expressed, purpose: str) -> ledger.Entry:
         actor="meta" if item.wish.source == Source.PROVIDER else "person",
         occurred_at=item.at,
         proof={"word": item.wish.word, **item.proof},
+        expires_at=expires_at,
     )

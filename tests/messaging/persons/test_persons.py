@@ -241,7 +241,9 @@ class TestErasing:
     def test_deliveries_are_searched_range_by_range(self, client, number, person, monkeypatch):
         monkeypatch.setattr(deliveries, "RANGE", 1)
         for n in range(3):
-            arrive(client, payload(number, messages=[inbound(PHONE, "a fourth word", f"wamid.r{n}")]))
+            arrive(
+                client, payload(number, messages=[inbound(PHONE, "a fourth word", f"wamid.r{n}")])
+            )
         assert erase(person).searched_up_to == deliveries.latest()
         assert "a fourth word" not in everything_stored()
 
