@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 # How long a stop waits for the calls in flight, seconds: connect + read time-outs and the record.
 STOP_SECONDS = 45.0
+# Chores are looked for once in so many ticks: the claim asks for consent by itself.
+CHORES_EVERY = 5
 
 
 class Ticker:
@@ -28,7 +30,7 @@ class Ticker:
         self._dispatcher = Dispatcher()
         self._receipts = _Job(receipts.apply_pending, settings.OUTBOUND_TICK_SECONDS)
         self._rescue = _Job(rescue.rescue_overdue, settings.OUTBOUND_RESCUE_SECONDS)
-        self._chores = _Job(chores.do_some, settings.OUTBOUND_TICK_SECONDS)
+        self._chores = _Job(chores.do_some, CHORES_EVERY * settings.OUTBOUND_TICK_SECONDS)
         work = {
             "dispatcher": self._dispatch,
             "receipts": self._receipts.run,
