@@ -142,14 +142,8 @@ class ContactAdmin(ModelAdmin[Contact]):
         contact = get_object_or_404(self.get_queryset(request), pk=object_id)
         wanted = confirming.instruction(request)
         if wanted is None:
-            return confirming.page(
-                self,
-                request,
-                verb="erase",
-                title=f"Erase person {contact.pk}",
-                explanation=EXPLANATION,
-                ids=[contact.pk],
-            )
+            plan = confirming.Plan("erase", f"Erase person {contact.pk}", EXPLANATION, [contact.pk])
+            return confirming.page(self, request, plan)
         erasing.request(contact, actor=wanted.actor, reason=wanted.reason)
         text = "Nothing more is sent to this person; what is held of them goes within minutes."
         self.message_user(request, text, messages.SUCCESS)
