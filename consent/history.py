@@ -31,12 +31,29 @@ _Event = TypeVar("_Event", bound=Decided)
 def present(history: Iterable[_Event]) -> _Event | None:
     """Return the decision that holds now; None when there is none. Order does not matter.
 
-    The latest by the time of deciding, except that only the person, or a proof of agreement
-    dated later, undoes a STOP, and an import never does. What the person tells Meta stands
-    apart: a stop there holds until it is taken back there, or undone like any STOP; taking it
-    back restores the answer from before and grants nothing by itself. Decisions of equal weight
-    at one moment count in the given order.
+    The latest by the time of deciding, except that a STOP stands until the person, or a proof of
+    agreement dated later, undoes it: another refusal does not take its place, and an import never
+    opens it. What the person tells Meta stands apart: a stop there holds until it is taken back
+    there, or undone like any STOP; taking it back restores the answer from before and grants
+    nothing by itself. Decisions of equal weight at one moment count in the given order.
     """
+    own, at_meta, last_stop = _follow(history)
+    return at_meta or own or last_stop
+
+
+def stops(history: Iterable[_Event]) -> list[_Event]:
+    """Return the STOPs that stand, what the person told us before what they told Meta."""
+    return [
+        event
+        for event in _follow(history)[:2]
+        if event is not None and is_stop(event.status, event.source)
+    ]
+
+
+def _follow(
+    history: Iterable[_Event],
+) -> tuple[_Event | None, _Event | None, _Event | None]:
+    """Return our own last word, the stop that stands at Meta, and the last stop there."""
     own: _Event | None = None
     at_meta: _Event | None = None
     last_stop: _Event | None = None
@@ -45,11 +62,17 @@ def present(history: Iterable[_Event]) -> _Event | None:
         if event.source == Source.PROVIDER:
             at_meta = None if granted else event
             last_stop = at_meta or last_stop
-        elif not granted:
+        elif granted:
+            if all(may_follow(event, earlier) for earlier in (own, at_meta)):
+                own, at_meta = event, None
+        elif own is None or not _outlasts(own, event):
             own = event
-        elif all(may_follow(event, earlier) for earlier in (own, at_meta)):
-            own, at_meta = event, None
-    return at_meta or own or last_stop
+    return own, at_meta, last_stop
+
+
+def _outlasts(earlier: Decided, refusal: Decided) -> bool:
+    """Say whether a STOP stays in front of a refusal that says less."""
+    return is_stop(earlier.status, earlier.source) and not is_stop(refusal.status, refusal.source)
 
 
 def is_stop(status: str, source: str) -> bool:

@@ -57,6 +57,11 @@ IMPORTED = Event("GRANTED", "import", 9, {"form": "signed"})
         ([META_STOP, RESUME], META_STOP),
         ([GRANT, Event("DENIED", "api", 3)], Event("DENIED", "api", 3)),
         ([Event("GRANTED", "person", 5), STOP], STOP),
+        # A client, staff or a file that says no as well does not take the place of a STOP.
+        ([STOP, Event("REVOKED", "api", 6)], STOP),
+        ([STOP, Event("DENIED", "import", 6), IMPORTED], STOP),
+        ([STOP, Event("REVOKED", "console", 6), AGAIN], STOP),
+        ([STOP, Event("REVOKED", "api", 6), PROVEN], PROVEN),
     ],
 )
 def test_what_holds_follows_from_what_was_decided_in_any_order(events, holds):
@@ -67,3 +72,10 @@ def test_what_holds_follows_from_what_was_decided_in_any_order(events, holds):
 def test_a_grant_recorded_before_a_late_stop_arrives_does_not_outlive_it():
     late_stop, routine = Event("REVOKED", "person", 5), Event("GRANTED", "api", 10)
     assert history.present([routine, late_stop]) == late_stop
+
+
+def test_both_stops_are_known_beside_each_other():
+    for order in itertools.permutations([GRANT, STOP, META_STOP]):
+        assert history.stops(order) == [STOP, META_STOP]
+    assert history.stops([GRANT, STOP, META_STOP, RESUME]) == [STOP]
+    assert history.stops([GRANT, STOP, PROVEN]) == []
