@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.db import transaction
@@ -10,6 +10,7 @@ from django.db.models import Q
 
 from consent import remembered
 from consent.models import Contact
+from orgs import database
 from orgs.models import Organization
 
 
@@ -89,7 +90,33 @@ def _learn_bsuids(org: Organization, known: dict[Recipient, Contact]) -> set[tup
         return set()
     taken = set(Contact.objects.of(org).filter(bsuid__in=learnt).values_list("bsuid", flat=True))
     fresh = {bsuid: found for bsuid, found in learnt.items() if bsuid not in taken}
-    for bsuid, (_person, contact) in fresh.items():
+    # In one order, so that two batches never wait for each other in a circle.
+    for bsuid, (_person, contact) in sorted(fresh.items()):
         Contact.objects.filter(pk=contact.pk, bsuid=None).update(bsuid=bsuid)
         contact.bsuid = bsuid
     return {(person, contact.pk) for person, contact in fresh.values()}
+
+
+@transaction.atomic
+def set_zones(org: Organization, zones: Mapping[int, str]) -> None:
+    """Note where contacts are; marketing that waits by another zone is looked at again."""
+    if not zones:
+        return
+    known = (
+        Contact.objects.of(org)
+        .select_for_update(no_key=True)
+        .filter(pk__among=set(zones))
+        .order_by("pk")
+        .values_list("pk", "time_zone")
+    )
+    changed = [pk for pk, zone in known if zone != zones[pk]]
+    if not changed:
+        return
+    now = database.now()
+    database.update_rows(
+        Contact,
+        [
+            {"pk": pk, "time_zone": zones[pk], "zone_changed_at": now, "updated_at": now}
+            for pk in changed
+        ],
+    )

@@ -59,8 +59,14 @@ class Contact(models.Model):
         blank=True,
         help_text="Such as America/Sao_Paulo; empty: from the phone number.",
     )
+    zone_changed_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="The time zone changed then: what waits for them is yet to be looked at again.",
+    )
     erased_at = models.DateTimeField(
-        null=True, blank=True, help_text="Since then nothing is known of them but counts and times."
+        null=True, blank=True, help_text="Since then nothing is recorded about them or sent."
     )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
@@ -77,6 +83,13 @@ class Contact(models.Model):
                 | Q(erased_at__isnull=False),
                 name="contact_phone_or_bsuid",
             ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["id"],
+                condition=Q(zone_changed_at__isnull=False),
+                name="idx_contact_zone_changed",
+            )
         ]
         permissions = [
             ("export_contact", "Can export everything about a person"),
@@ -194,8 +207,11 @@ class ConsentPolicy(models.Model):
         default="UTC",
         help_text="For people whose own cannot be told, such as Europe/Paris.",
     )
-    reconsider = models.BooleanField(
-        default=False, help_text="Quiet hours have changed: look again at what they held back."
+    hours_changed_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Quiet hours changed then: what they held back before is yet to be looked at.",
     )
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -260,6 +276,7 @@ class ConsentImport(models.Model):
         RECORDING = "RECORDING", "Being recorded"
         DONE = "DONE", "Recorded"
         DISCARDED = "DISCARDED", "Discarded"
+        FAILED = "FAILED", "Stopped by an error"
 
     org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
     actor = models.CharField(max_length=64)
@@ -268,6 +285,9 @@ class ConsentImport(models.Model):
     rows = models.PositiveIntegerField(default=0, help_text="Rows in the file.")
     done_rows = models.PositiveIntegerField(default=0, help_text="Rows tried out, or recorded.")
     next_part = models.PositiveIntegerField(default=0)
+    failures = models.PositiveSmallIntegerField(
+        default=0, help_text="How often in a row the next part could not be taken."
+    )
     preview = models.JSONField(default=dict, help_text="What would change, in numbers.")
     result = models.JSONField(default=dict, help_text="What was changed, in numbers.")
     created_at = models.DateTimeField()
@@ -279,7 +299,7 @@ class ConsentImport(models.Model):
         indexes = [
             models.Index(
                 fields=["id"],
-                condition=~Q(state__in=["DONE", "DISCARDED"]),
+                condition=~Q(state__in=["DONE", "DISCARDED", "FAILED"]),
                 name="idx_consent_import_open",
             )
         ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
+import orjson
 from django.utils import timezone
 from rest_framework import serializers
 
@@ -16,6 +17,8 @@ from orgs.problems import FieldProblem, field_problems
 
 # How far a client's clock may be ahead of ours.
 CLOCKS_APART = timedelta(minutes=5)
+# Bytes of a proof as JSON: the text shown, and where and when it was.
+MOST_PROOF = 10_000
 # What is wrong is told without repeating it: it may be a phone number in the wrong place.
 _CHOICE: dict[str, Any] = {"invalid_choice": "Not one of the known values."}
 
@@ -97,6 +100,22 @@ class RecordConsentSerializer(serializers.Serializer[Any]):
         if value not in quiet.known_zones():
             text = "No such time zone."
             raise serializers.ValidationError(text, code="unknown_zone")
+        return value
+
+    def validate_proof(self, value: dict[str, Any]) -> dict[str, Any]:
+        """Refuse what the database cannot keep, and more than a proof needs."""
+        try:
+            written = orjson.dumps(value)
+        except TypeError:
+            text = "It holds a number or text that cannot be kept."
+            raise serializers.ValidationError(text, code="invalid") from None
+        if len(written) > MOST_PROOF:
+            text = f"A proof has at most {MOST_PROOF} bytes."
+            raise serializers.ValidationError(text, code="too_long")
+        # An escaped backslash before it would make it the letters u0000.
+        if b"\\u0000" in written.replace(b"\\\\", b""):
+            text = "Null characters are not allowed."
+            raise serializers.ValidationError(text, code="null_characters_not_allowed")
         return value
 
     def validate_phone(self, value: str) -> str:

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from consent import contacts, ledger
 from consent.contacts import Recipient
-from consent.models import Contact, Decision
+from consent.models import Decision
 from orgs import database
 from orgs.models import Organization
 
@@ -28,10 +28,12 @@ def take(
 ) -> list[ledger.Recorded]:
     """Record what RecordConsentSerializer found good; return what became of each, in order.
 
-    A decision without a time is of ``default_at``, else of now. A STOP is never undone here but
-    by the rules of the ledger: see ``Recorded.opted_out``.
+    A decision without a time is of ``default_at``, else of now; one of a clock ahead of ours is of
+    now, or it would outlive a STOP that comes before then. A STOP is never undone here but by the
+    rules of the ledger: see ``Recorded.opted_out``.
     """
-    at = default_at or database.now()
+    now = database.now()
+    at = default_at or now
     recipients = [Recipient(item.get("phone"), item.get("bsuid")) for item in given]
     people = contacts.find_or_create(org, recipients)
     pairs = [
@@ -42,7 +44,7 @@ def take(
                 purpose=item["purpose"],
                 source=item["source"],
                 actor=actor,
-                occurred_at=item.get("occurred_at") or at,
+                occurred_at=min(item.get("occurred_at") or at, now),
                 proof=item["proof"],
                 expires_at=item["expires_at"],
             ),
@@ -50,18 +52,13 @@ def take(
         )
         for item, recipient in zip(given, recipients, strict=True)
     ]
-    _set_zones(
+    # Contacts are written before consents are locked, as everywhere.
+    contacts.set_zones(
+        org,
         {
             people[recipient].pk: item["time_zone"]
             for item, recipient in zip(given, recipients, strict=True)
             if item.get("time_zone")
-        }
+        },
     )
     return ledger.record(org, pairs)
-
-
-def _set_zones(zones: Mapping[int, str]) -> None:
-    """Note where people are; what waits for quiet hours already keeps its time."""
-    database.update_rows(
-        Contact, [{"pk": pk, "time_zone": zone} for pk, zone in sorted(zones.items())]
-    )

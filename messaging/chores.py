@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import QuerySet
 
-from consent.models import Consent, ConsentImport, ConsentPolicy
+from consent.models import Consent, ConsentImport, ConsentPolicy, Contact
 from consent.transfer import importing
 from messaging import quiet_hours, withdrawals
 from messaging.models import Erasure
 from messaging.persons import erasing
 from orgs import database
+
+logger = logging.getLogger(__name__)
 
 Chore = Callable[[], int]  # does one batch; returns 0 when nothing is left to do now
 
@@ -22,8 +25,19 @@ def do_some() -> int:
     """Do one batch of each chore there is; return how much was done.
 
     When there is none, which is nearly always, that takes one statement outside any transaction.
+    One that fails is logged and tried again later, and keeps no other from being done.
     """
-    return sum(chore() for chore in _wanted())
+    return sum(_attempt(chore) for chore in _wanted())
+
+
+def _attempt(chore: Chore) -> int:
+    try:
+        return chore()
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("A chore failed; it is tried again", extra={"chore": chore.__module__})
+        return 0
 
 
 def _wanted() -> list[Chore]:
@@ -41,10 +55,10 @@ def _wanted() -> list[Chore]:
 
 def _chores() -> list[tuple[Chore, QuerySet[Any]]]:
     """Return each chore with the rows that call for it; all have a partial index or are few."""
-    ended = [ConsentImport.State.DONE, ConsentImport.State.DISCARDED]
     return [
         (withdrawals.cancel_withdrawn, Consent.objects.filter(cancel_pending=True)),
-        (quiet_hours.reconsider, ConsentPolicy.objects.filter(reconsider=True)),
+        (quiet_hours.reconsider, ConsentPolicy.objects.filter(hours_changed_at__isnull=False)),
+        (quiet_hours.reconsider_people, Contact.objects.filter(zone_changed_at__isnull=False)),
         (erasing.proceed, Erasure.objects.filter(finished_at=None)),
-        (importing.proceed, ConsentImport.objects.exclude(state__in=ended)),
+        (importing.proceed, ConsentImport.objects.exclude(state__in=importing.ENDED)),
     ]

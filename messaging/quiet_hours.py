@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 
 from consent import quiet
 from consent.models import ConsentPolicy, Contact, Purpose
@@ -19,6 +19,8 @@ from orgs import database
 
 # Messages looked at again in one transaction after a change of quiet hours.
 BATCH = 1000
+# People whose messages are looked at again in one transaction.
+PEOPLE = 500
 
 
 class _Due(Protocol):
@@ -67,27 +69,39 @@ def reconsider() -> int:
     with transaction.atomic():
         policy = (
             ConsentPolicy.objects.select_for_update(skip_locked=True)
-            .filter(reconsider=True)
+            .filter(hours_changed_at__isnull=False)
             .order_by("pk")
             .first()
         )
         if policy is None:
             return 0
         # Those held back since the change were held back by the new hours.
-        held = Q(org_id=policy.org_id, updated_at__lt=policy.updated_at)
+        held = Q(org_id=policy.org_id, updated_at__lt=policy.hours_changed_at)
         freed = _make_due(held, database.now())
         if freed < BATCH:
-            ConsentPolicy.objects.filter(pk=policy.pk).update(reconsider=False)
+            ConsentPolicy.objects.filter(pk=policy.pk).update(hours_changed_at=None)
     wake.now(wake.SEND)
     return max(freed, 1)
 
 
-def reconsider_contact(contact_id: int) -> int:
-    """The same for the messages to one person, whose time zone has changed; at most a batch."""
+def reconsider_people() -> int:
+    """The same for the messages to some of the people whose time zone has changed."""
     with transaction.atomic():
-        freed = _make_due(Q(contact_id=contact_id), database.now())
-    wake.now(wake.SEND)
-    return freed
+        people = list(
+            Contact.objects.select_for_update(skip_locked=True)
+            .filter(zone_changed_at__isnull=False)
+            .order_by("pk")
+            .values_list("pk", flat=True)[:PEOPLE]
+        )
+        if not people:
+            return 0
+        held = Q(contact_id__in=people, updated_at__lt=F("contact__zone_changed_at"))
+        freed = _make_due(held, database.now())
+        if freed < BATCH:
+            Contact.objects.filter(pk__in=people).update(zone_changed_at=None)
+    if freed:
+        wake.now(wake.SEND)
+    return len(people)
 
 
 def _make_due(held: Q, now: datetime) -> int:

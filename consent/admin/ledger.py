@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
-from consent import ledger
+from consent import ledger, taking
 from consent.admin.access import ReadOnly
 from consent.models import Consent, ConsentEvent, Decision, Source
 from consent.phones import mask, to_e164
 from consent.transfer import exporting
 from orgs import audit, database
+from orgs.models import Organization
 
 
 class ConsentEventInline(ReadOnly, TabularInline[ConsentEvent, Consent]):
@@ -92,32 +96,41 @@ class ConsentAdmin(ReadOnly, ModelAdmin[Consent]):
     @admin.action(description="Revoke selected", permissions=["revoke"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Consent]) -> None:
         """Take the consents back; queued messages they cover are stopped before sending."""
-        now = database.now()
-        actor = f"user:{request.user.pk}"
-        chosen = list(queryset.exclude(status=Decision.REVOKED).select_related("org"))
-        for org in {consent.org for consent in chosen}:
-            entries = [
-                ledger.Entry(
-                    contact_id=consent.contact_id,
-                    channel=consent.channel,
-                    purpose=consent.purpose,
-                    source=Source.CONSOLE,
-                    actor=actor,
-                    occurred_at=now,
-                )
-                for consent in chosen
-                if consent.org_id == org.pk
-            ]
-            ledger.revoke(org, entries)
-            audit.record(
-                [
-                    audit.Entry(org.pk, actor, "consent.revoked", f"consent:{consent.pk}")
-                    for consent in chosen
-                    if consent.org_id == org.pk
-                ]
-            )
-        self.message_user(request, f"{len(chosen)} consent(s) revoked.", messages.SUCCESS)
+        count, last = 0, 0
+        standing = queryset.exclude(status=Decision.REVOKED).select_related("org").order_by("pk")
+        # Slice by slice: all of a long list may have been chosen.
+        while chosen := list(standing.filter(pk__gt=last)[: taking.MOST]):
+            _revoke(chosen, f"user:{request.user.pk}")
+            count, last = count + len(chosen), chosen[-1].pk
+        self.message_user(request, f"{count} consent(s) revoked.", messages.SUCCESS)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         """Say whether this person may revoke consents."""
         return bool(request.user.has_perm("consent.change_consent"))
+
+
+@transaction.atomic
+def _revoke(chosen: Sequence[Consent], actor: str) -> None:
+    now = database.now()
+    by_org: dict[Organization, list[Consent]] = {}
+    for consent in chosen:
+        by_org.setdefault(consent.org, []).append(consent)
+    for org, consents in by_org.items():
+        entries = [
+            ledger.Entry(
+                contact_id=consent.contact_id,
+                channel=consent.channel,
+                purpose=consent.purpose,
+                source=Source.CONSOLE,
+                actor=actor,
+                occurred_at=now,
+            )
+            for consent in consents
+        ]
+        ledger.revoke(org, entries)
+        audit.record(
+            [
+                audit.Entry(org.pk, actor, "consent.revoked", f"consent:{consent.pk}")
+                for consent in consents
+            ]
+        )

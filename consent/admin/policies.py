@@ -12,7 +12,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from consent import quiet, words
 from consent.models import ConsentPolicy
-from orgs import audit
+from orgs import audit, database
 
 _LISTS = {
     "stop_words": words.STOP,
@@ -57,7 +57,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form ta
             name: UnfoldAdminTextareaWidget(attrs={"rows": 3})
             for name in ("stop_confirmation", "start_confirmation")
         }
-        exclude = ["reconsider"]  # noqa: DJ006 - everything else is for people
+        exclude = ["hours_changed_at"]  # noqa: DJ006 - everything else is for people
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -123,7 +123,8 @@ class ConsentPolicyAdmin(ModelAdmin[ConsentPolicy]):
     def save_model(self, request: HttpRequest, obj: ConsentPolicy, form: Any, change: Any) -> None:
         """Save and leave an audit row."""
         before = {name: form.initial.get(name) for name in form.changed_data} if change else None
-        obj.reconsider |= bool({"quiet_from", "quiet_until", "time_zone"} & set(form.changed_data))
+        if {"quiet_from", "quiet_until", "time_zone"} & set(form.changed_data):
+            obj.hours_changed_at = database.now()
         super().save_model(request, obj, form, change)
         after = {name: form.cleaned_data.get(name) for name in form.changed_data if name != "org"}
         audit.record(

@@ -30,6 +30,7 @@ COLOURS = {
     State.RECORDING: "info",
     State.DONE: "success",
     State.DISCARDED: "default",
+    State.FAILED: "danger",
 }
 _WORDS = {
     "granted": "granted",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
+from django.db.models import F
 
 from consent import ledger, taking
 from consent.models import ConsentImport, Decision, ImportPart, ImportProblem
@@ -16,7 +18,14 @@ from consent.transfer import table
 from orgs import audit, database
 from orgs.problems import FieldProblem
 
+logger = logging.getLogger(__name__)
+
 State = ConsentImport.State
+# Nothing more is done about these.
+ENDED = (State.DONE, State.DISCARDED, State.FAILED)
+SYSTEM = "system:consent"
+# A part that fails so often in a row never will be taken; a race with others passes.
+MOST_FAILURES = 3
 
 # Problems kept of one import; all are counted.
 MOST_PROBLEMS = 1000
@@ -45,22 +54,44 @@ def discard(chosen: ConsentImport, *, actor: str) -> bool:
 
 
 def proceed() -> int:
-    """Take the oldest open import one part further; return how many rows were looked at.
+    """Take the open import that has waited longest one part further; return how many rows it had.
 
     The rows of a part are recorded in one transaction with the note that they are: a process
-    that dies leaves nothing half done, and nothing is done twice.
+    that dies leaves nothing half done, and nothing is done twice. Several files take turns. A
+    part that fails is tried again a few times; then the import is stopped, and says so.
     """
-    with transaction.atomic():
-        chosen = (
-            ConsentImport.objects.select_for_update(skip_locked=True, of=("self",))
-            .filter(state__in=[State.TRYING, State.RECORDING])
-            .select_related("org")
-            .order_by("pk")
-            .first()
-        )
-        if chosen is not None:
-            return _take_part(chosen)
+    chosen: ConsentImport | None = None
+    try:
+        with transaction.atomic():
+            chosen = (
+                ConsentImport.objects.select_for_update(skip_locked=True, of=("self",))
+                .filter(state__in=[State.TRYING, State.RECORDING])
+                .select_related("org")
+                .order_by("updated_at", "pk")
+                .first()
+            )
+            if chosen is not None:
+                return _take_part(chosen)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        if chosen is None:
+            raise
+        logger.exception("A part of an import failed", extra={"import_id": chosen.pk})
+        _note_failure(chosen)
+        return 0
     return _discard_old()
+
+
+def _note_failure(chosen: ConsentImport) -> None:
+    """Count it; end the import when it was one too many. What earlier parts brought stays."""
+    ConsentImport.objects.filter(pk=chosen.pk).update(
+        failures=F("failures") + 1, updated_at=database.now()
+    )
+    if chosen.failures + 1 < MOST_FAILURES:
+        return
+    for state in (State.TRYING, State.RECORDING):
+        _move(chosen, state, State.FAILED, SYSTEM, "consent_import.failed")
 
 
 def _take_part(chosen: ConsentImport) -> int:
@@ -77,6 +108,7 @@ def _take_part(chosen: ConsentImport) -> int:
     else:
         chosen.preview = dict(total)
         _keep_problems(chosen, problems)
+    chosen.failures = 0
     chosen.done_rows += len(part.rows)
     chosen.next_part += 1
     chosen.updated_at = database.now()
@@ -176,7 +208,7 @@ def _move(chosen: ConsentImport, old: State, new: State, actor: str, action: str
             locked.actor = actor  # whoever gives the word answers for it
         locked.save()
         _audit(locked, actor, action)
-        if new == State.DISCARDED:
+        if new in ENDED:
             ImportPart.objects.filter(of=locked).delete()
     chosen.refresh_from_db()
     return True

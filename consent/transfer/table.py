@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
+
+import orjson
 
 from consent.models import Source
 
@@ -78,7 +79,7 @@ def _is_proof(name: str) -> bool:
 
 def _proof(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text)
+        found = orjson.loads(text)
     except ValueError:
         found = None
     if not isinstance(found, dict):

@@ -16,6 +16,8 @@ from orgs.models import Organization
 PART_ROWS = 1000
 MOST_ROWS = 5_000_000
 
+State = ConsentImport.State
+
 
 class UploadError(ValueError):
     """The file cannot be taken; the text says why and repeats nothing of it."""
@@ -33,9 +35,11 @@ def store(org: Organization, file: BinaryIO, *, actor: str) -> ConsentImport:
     except (UnicodeDecodeError, csv.Error, table.HeaderError, UploadError) as error:
         made.delete()
         raise _explained(error) from None
-    made.state = ConsentImport.State.TRYING
-    made.updated_at = database.now()
-    made.save()
+    # Nothing to be tried out when somebody has discarded it meanwhile.
+    ConsentImport.objects.filter(pk=made.pk, state=State.UPLOADING).update(
+        state=State.TRYING, columns=made.columns, rows=made.rows, updated_at=database.now()
+    )
+    made.refresh_from_db()
     audit.record(
         [
             audit.Entry(
@@ -58,7 +62,7 @@ def _store_parts(made: ConsentImport, file: BinaryIO) -> None:
         if header is None:
             message = "The file is empty."
             raise UploadError(message)
-        made.columns = table.columns_of(header)
+        made.columns = table.columns_of(_clean(header))
         for position, rows in enumerate(_parts(_rows(reader))):
             made.rows += len(rows)
             if made.rows > MOST_ROWS:
@@ -73,7 +77,12 @@ def _rows(reader: Iterator[list[str]]) -> Iterator[list[object]]:
     """Yield each row with the line it ends on; empty lines are none."""
     for cells in reader:
         if any(cell.strip() for cell in cells):
-            yield [reader.line_num, [cell.replace("\x00", "") for cell in cells]]  # type: ignore[attr-defined]  # of csv's reader
+            yield [reader.line_num, _clean(cells)]  # type: ignore[attr-defined]  # of csv's reader
+
+
+def _clean(cells: list[str]) -> list[str]:
+    """Return the cells without NUL, which PostgreSQL's texts cannot hold."""
+    return [cell.replace("\x00", "") for cell in cells]
 
 
 def _parts(rows: Iterator[list[object]]) -> Iterator[list[list[object]]]:

@@ -15,10 +15,10 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from consent import quiet
+from consent import contacts, quiet
 from consent.models import Consent, ConsentEvent, Contact
 from consent.phones import mask, to_e164
-from messaging import quiet_hours, windows
+from messaging import windows
 from messaging.admin import confirming
 from messaging.models import Erasure, OutboundMessage, ServiceWindow
 from messaging.persons import erasing, exporting
@@ -108,8 +108,9 @@ class ContactAdmin(ModelAdmin[Contact]):
 
     def save_model(self, request: HttpRequest, obj: Contact, form: Any, change: Any) -> None:
         """Keep the time zone, audited; marketing that waits for the old one is looked at again."""
-        super().save_model(request, obj, form, change)
+        del change
         if "time_zone" in form.changed_data:
+            contacts.set_zones(obj.org, {obj.pk: obj.time_zone})
             before, after = form.initial.get("time_zone"), obj.time_zone
             audit.record(
                 [
@@ -123,7 +124,6 @@ class ContactAdmin(ModelAdmin[Contact]):
                     )
                 ]
             )
-            quiet_hours.reconsider_contact(obj.pk)
 
     @action(description="Export everything", permissions=["export"], url_path="export")
     def export_everything(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:

@@ -102,6 +102,22 @@ def test_an_agreement_said_to_be_the_persons_own_needs_its_proof(api):
     assert record(api, source="person", proof={"text": "Yes, I agree"}).status_code == 201
 
 
+@pytest.mark.parametrize("proof", [{"text": "a\x00b"}, {"n": 2**70}, {"text": "x" * 11_000}])
+def test_a_proof_that_cannot_be_kept_is_refused(api, proof):
+    answer = record(api, proof=proof)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "proof")
+
+
+def test_the_letters_of_an_escape_are_no_nul(api):
+    assert record(api, proof={"text": "a\\u0000b"}).status_code == 201
+
+
+def test_a_clock_ahead_of_ours_does_not_outlive_a_stop(api):
+    record(api, occurred_at=(timezone.now() + timedelta(minutes=4)).isoformat())
+    stop = record(api, status="REVOKED", source="person", proof={"text": "STOP"})
+    assert stop.json()["status"] == "REVOKED"
+
+
 class TestBulk:
     def bulk(self, api, *items):
         return api.post(f"{URL}/bulk", {"consents": list(items)}, format="json")

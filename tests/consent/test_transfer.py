@@ -9,7 +9,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
-from consent import ledger
+from consent import ledger, taking
 from consent.models import (
     Consent,
     ConsentEvent,
@@ -182,11 +182,67 @@ class TestImport:
         importing.start(made, actor="user:1")
         with monkeypatch.context() as patch:
             patch.setattr(ImportPart, "delete", lambda _self: 1 / 0)
-            with pytest.raises(ZeroDivisionError):
-                importing.proceed()
+            assert importing.proceed() == 0
         assert not Consent.objects.exists()
         run()
         assert Consent.objects.count() == 2
+
+    def test_a_part_that_always_fails_ends_its_import_and_no_other(
+        self, org, other_org, monkeypatch
+    ):
+        bad, good = stored(org, GOOD), stored(other_org, GOOD)
+        take = taking.take
+        monkeypatch.setattr(
+            taking, "take", lambda who, *a, **k: 1 / 0 if who == org else take(who, *a, **k)
+        )
+        for _ in range(10):
+            importing.proceed()
+        bad.refresh_from_db()
+        good.refresh_from_db()
+        assert (bad.state, good.state) == (State.FAILED, State.READY)
+        assert not ImportPart.objects.filter(of=bad).exists()
+        assert AuditEvent.objects.filter(action="consent_import.failed").count() == 1
+
+    def test_files_take_turns(self, org, other_org, monkeypatch):
+        monkeypatch.setattr(upload, "PART_ROWS", 1)
+        large = stored(org, "phone,purpose\n" + f"{ANA},marketing\n" * 10)
+        small = stored(other_org, f"phone,purpose\n{BO},marketing\n")
+        for _ in range(4):
+            importing.proceed()
+        small.refresh_from_db()
+        large.refresh_from_db()
+        assert (small.state, large.state) == (State.READY, State.TRYING)
+
+    @pytest.mark.parametrize(
+        "proof", ['{"a":"\\u0000"}', '{"a":NaN}', '{"a":"\\ud800"}', '{"a":"' + "x" * 11_000 + '"}']
+    )
+    def test_a_proof_that_cannot_be_kept_is_a_mistake_of_its_row(self, org, proof):
+        cell = proof.replace('"', '""')
+        made = recorded(org, f'phone,purpose,proof\n{ANA},marketing,"{cell}"\n{BO},marketing,\n')
+        assert made.result == {"wrong": 1, "granted": 1}
+        assert made.problems.get().column == "proof"
+
+    def test_a_nul_in_the_first_line_is_no_part_of_a_name(self, org):
+        assert recorded(org, f"phone,pur\x00pose\n{ANA},marketing\n").result == {"granted": 1}
+
+    def test_a_stop_stays_when_a_client_has_repeated_it(self, org):
+        said_stop(org, ANA)
+        contact = Contact.objects.get(phone=ANA)
+        at = timezone.now() - timedelta(days=1)
+        ledger.revoke(org, [ledger.Entry(contact.pk, "WHATSAPP", "marketing", "api", "key:x", at)])
+        made = recorded(org, f"phone,purpose,proof_form\n{ANA},marketing,signed\n")
+        assert made.result == {"opted_out": 1}
+        assert Consent.objects.get(contact=contact).status == "REVOKED"
+
+    def test_discarded_while_it_is_uploaded_it_stays_discarded(self, org, monkeypatch):
+        parts = upload._store_parts
+
+        def store_parts(made, file):
+            parts(made, file)
+            assert importing.discard(ConsentImport.objects.get(pk=made.pk), actor="user:2")
+
+        monkeypatch.setattr(upload, "_store_parts", store_parts)
+        assert stored(org, GOOD).state == State.DISCARDED
 
     def test_the_statements_of_a_part_do_not_grow(self, org, django_assert_max_num_queries):
         rows = "".join(f"+1202555{n:04},marketing\n" for n in range(100, 600))

@@ -9,9 +9,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from consent import ledger
+from consent import contacts, ledger
 from consent.models import ConsentPolicy, Contact
-from messaging import claims, quiet_hours
+from messaging import chores, claims, quiet_hours
 from messaging.models import OutboundMessage, PhoneNumber
 from messaging.states import Status
 from orgs import database
@@ -119,7 +119,7 @@ class TestChange:
     def change(self, policy: ConsentPolicy, **fields: object) -> None:
         for name, value in fields.items():
             setattr(policy, name, value)
-        policy.reconsider = True
+        policy.hours_changed_at = database.now()
         policy.save()
 
     def test_when_they_are_given_up_the_messages_go_at_once(self, number, policy, provider):
@@ -155,9 +155,33 @@ class TestChange:
         there = person(number.org)
         queued(number, contact=there)
         send_due()
-        Contact.objects.filter(pk=there.pk).update(time_zone="Etc/GMT+12")
-        assert quiet_hours.reconsider_contact(there.pk) == 1
+        contacts.set_zones(number.org, {there.pk: "Etc/GMT+12"})
+        assert quiet_hours.reconsider_people() == 1
+        assert quiet_hours.reconsider_people() == 0
         assert send_due() == 1
+
+    def test_a_zone_given_over_the_api_frees_them_too(self, number, policy, provider, api):
+        there = person(number.org)
+        queued(number, contact=there)
+        send_due()
+        body = {"phone": there.phone, "purpose": "marketing", "time_zone": "Etc/GMT+12"}
+        assert api.post("/api/v1/consents", body, format="json").status_code == 201
+        while chores.do_some():
+            pass
+        assert send_due() == 1
+
+    def test_a_zone_that_is_known_already_disturbs_nothing(self, number, policy):
+        there = person(number.org)
+        contacts.set_zones(number.org, {there.pk: "Etc/GMT+12"})
+        quiet_hours.reconsider_people()
+        contacts.set_zones(number.org, {there.pk: "Etc/GMT+12"})
+        assert quiet_hours.reconsider_people() == 0
+
+    def test_nobody_of_another_organization_is_moved(self, number, other_org):
+        theirs = ContactFactory(org=other_org, phone="+12025550177")
+        contacts.set_zones(number.org, {theirs.pk: "Etc/GMT+12"})
+        theirs.refresh_from_db()
+        assert theirs.time_zone == ""
 
 
 class TestConsole:
@@ -180,7 +204,8 @@ class TestConsole:
         assert answer.status_code == 302
         kept = ConsentPolicy.objects.get()
         assert kept.stop_words == ["Genug", "basta"]
-        assert (kept.quiet_from, kept.quiet_until, kept.reconsider) == (time(21), time(8), True)
+        assert (kept.quiet_from, kept.quiet_until) == (time(21), time(8))
+        assert kept.hours_changed_at is not None
         event = AuditEvent.objects.get(action="consent_policy.created")
         assert event.after["quiet_from"] == "21:00:00"
 
