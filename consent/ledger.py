@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import orjson
-from django.db import transaction
+from django.db import OperationalError, transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.expressions import Combinable
 
@@ -171,6 +171,7 @@ def _record(org: Organization, decisions: Sequence[tuple[Entry, Decision]]) -> l
     _refuse_strangers(org, entries)
     _create_missing(org, decisions)
     rows = _lock(entries)
+    _refuse_erased(rows, entries)
     histories = _histories(rows.values())
     fresh: list[ConsentEvent] = []
     made: list[Recorded] = []
@@ -182,7 +183,7 @@ def _record(org: Organization, decisions: Sequence[tuple[Entry, Decision]]) -> l
         result = RECORDED
         if _identity(event) in {_identity(past) for past in known}:
             result = REPEATED
-        elif _undoes_stop(before, event):
+        elif _undoes_stop(known, event):
             result = OPTED_OUT
         else:
             known.append(event)
@@ -202,6 +203,19 @@ def _refuse_strangers(org: Organization, entries: Sequence[Entry]) -> None:
     if Contact.objects.of(org).filter(pk__in=ids).count() != len(ids):
         message = "A contact belongs to another organisation or does not exist."
         raise ValueError(message)
+
+
+class ErasedMeanwhileError(OperationalError):
+    """Somebody was erased between being found and being locked; another try finds them anew."""
+
+
+def _refuse_erased(rows: Mapping[Ask, Consent], entries: Sequence[Entry]) -> None:
+    """Raise ErasedMeanwhileError rather than write anything about who has been erased meanwhile."""
+    for entry in entries:
+        row = rows.get(entry.ask)
+        if row is None or row.contact.erased_at is not None:
+            message = "A person was erased at this moment; try again."
+            raise ErasedMeanwhileError(message)
 
 
 def _create_missing(org: Organization, decisions: Sequence[tuple[Entry, Decision]]) -> None:
@@ -261,11 +275,12 @@ def _identity(event: ConsentEvent) -> tuple[object, ...]:
     return event.status, event.source, event.occurred_at, proof, expiry
 
 
-def _undoes_stop(present: ConsentEvent | None, event: ConsentEvent) -> bool:
+def _undoes_stop(known: Sequence[ConsentEvent], event: ConsentEvent) -> bool:
     """Say whether others agree for somebody who has said STOP; what they say themselves is kept."""
     theirs = event.source in {Source.PERSON, Source.PROVIDER}
-    granted = event.status == Decision.GRANTED
-    return granted and not theirs and not history.may_follow(event, present)
+    if event.status != Decision.GRANTED or theirs:
+        return False
+    return not all(history.may_follow(event, stop) for stop in history.stops(known))
 
 
 def _follow(row: Consent, decided: ConsentEvent | None) -> bool:

@@ -8,41 +8,41 @@ import secrets
 from collections.abc import Iterable, Sequence
 
 from consent import history, ledger
-from consent.models import Consent, Contact, HashKey, RememberedStop
+from consent.models import Consent, ConsentEvent, Contact, HashKey, RememberedStop
 from orgs.models import Organization
 
 Named = tuple[int, Sequence[str | None]]  # contact, with its phone and BSUID
 
 
-def keep(contact: Contact) -> int:
-    """Remember the STOPs of a contact that is about to be erased; return how many."""
-    stops = [
-        row
-        for row in Consent.objects.filter(contact=contact)
-        if history.is_stop(row.status, row.source)
-    ]
+def keep(contact: Contact, consents: Sequence[Consent]) -> None:
+    """Remember the STOPs that stand for a contact that is about to be erased, and no older ones.
+
+    The consents must be locked, or somebody could decide meanwhile.
+    """
     names = [name for name in (contact.phone, contact.bsuid) if name]
-    if not stops:
-        return 0
     key = _key()
+    digests = [_digest(key, contact.org_id, name) for name in names]
+    # What was remembered of an earlier erasure was given to this contact when it came: what
+    # stands now follows from that, and from what the person has said since.
+    RememberedStop.objects.filter(org_id=contact.org_id, digest__in=digests).delete()
     RememberedStop.objects.bulk_create(
-        (
-            RememberedStop(
-                org_id=contact.org_id,
-                digest=_digest(key, contact.org_id, name),
-                channel=row.channel,
-                purpose=row.purpose,
-                source=row.source,
-                decided_at=row.decided_at,
-            )
-            for row in stops
-            for name in names
-        ),
-        update_conflicts=True,
-        unique_fields=["org", "digest", "channel", "purpose"],
-        update_fields=["source", "decided_at"],
+        RememberedStop(
+            org_id=contact.org_id,
+            digest=digest,
+            channel=row.channel,
+            purpose=row.purpose,
+            source=stop.source,
+            decided_at=stop.occurred_at,
+        )
+        for row in consents
+        for stop in _stops(row)
+        for digest in digests
     )
-    return len(stops)
+
+
+def _stops(consent: Consent) -> list[ConsentEvent]:
+    """Return the STOP to remember, at most one: what the person told us goes first."""
+    return history.stops(ConsentEvent.objects.filter(consent=consent).order_by("pk"))[:1]
 
 
 def apply(org: Organization, people: Iterable[Named]) -> None:

@@ -60,6 +60,15 @@ def record(answers: Sequence[Answered]) -> None:
         now = database.now()
         policy = outcomes.current_policy()
         rows = transitions.lock(message.pk for message, _result in answers)
+        answers = [
+            (
+                message,
+                result.without_person()
+                if message.pk in rows and rows[message.pk].is_erased
+                else result,
+            )
+            for message, result in answers
+        ]
         by_attempt = {
             (message.pk, message.last_attempt_number): result for message, result in answers
         }

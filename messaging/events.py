@@ -38,7 +38,7 @@ def process(items: Sequence[Item], now: datetime) -> list[WebhookEvent]:
         row = _row(item, number, now)
         rows.append(row)
         if isinstance(event, Unhandled):
-            row.result = Result.POISON if event.error else Result.KEPT
+            row.result = _unhandled(event)
             row.error = event.error[:200]
         elif isinstance(event, Notice):
             account = accounts.get(event.account_id)
@@ -62,6 +62,12 @@ def process(items: Sequence[Item], now: datetime) -> list[WebhookEvent]:
     _take_inbound(inbound, now)
     _take_preferences(preferences, now)
     return rows
+
+
+def _unhandled(event: Unhandled) -> Result:
+    if event.is_erased:
+        return Result.ERASED
+    return Result.POISON if event.error else Result.KEPT
 
 
 def poison(item: Item, error: str, now: datetime) -> WebhookEvent:
@@ -133,6 +139,8 @@ def _take_receipts(
         row.message_id = outcome.message_id
         if outcome.result == Result.UNMATCHED:
             row.look_again_at = now + _LOOK_AGAIN_FIRST
+        elif outcome.result == Result.ERASED:
+            row.provider_message_id = ""
     opt_outs.hear_refusals(
         [
             opt_outs.Refused(

@@ -95,13 +95,12 @@ def is_opt_out(trouble: _Trouble) -> bool:
 
 
 def hear_refusals(refused: Sequence[Refused]) -> None:
-    """Record the opt-outs that Meta's refusals tell of."""
+    """Record the opt-outs that Meta's refusals tell of; nothing about who has been erased."""
     if not refused:
         return
     wish = wishes.understand(Said(REFUSAL), policies.DEFAULT)
-    messages = OutboundMessage.objects.select_related("org").in_bulk(
-        [item.message_id for item in refused]
-    )
+    known = OutboundMessage.objects.filter(contact__erased_at=None).select_related("org")
+    messages = known.in_bulk([item.message_id for item in refused])
     by_org: dict[int, list[Expressed]] = {}
     for item in refused:
         message = messages.get(item.message_id)

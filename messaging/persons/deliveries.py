@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 
 from django.db import connection
 from django.db.models import Max, Min
@@ -17,42 +18,43 @@ RANGE = 2000
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The deliveries of one range that may tell of the person."""
+    """The deliveries of one range that may tell of the person, by id: a body may be large."""
 
     up_to: int  # the last delivery of the range
-    deliveries: Sequence[WebhookDelivery] = field(repr=False)
+    deliveries: Sequence[int]
     positions: Mapping[int, frozenset[int]]  # of events about their messages, by delivery
 
 
-def latest() -> int:
+def latest(before: datetime | None = None) -> int:
     """Return the last delivery of which no earlier one waits to be processed; 0 without any.
 
     Only of processed ones we know which organisation each event belongs to.
     """
+    received = WebhookDelivery.objects.all()
+    if before is not None:
+        received = received.filter(received_at__lt=before)
     pending = WebhookDelivery.objects.filter(status=WebhookDelivery.Status.PENDING)
     first: int | None = pending.aggregate(first=Min("pk"))["first"]
-    done = (
-        WebhookDelivery.objects.all()
-        if first is None
-        else WebhookDelivery.objects.filter(pk__lt=first)
-    )
+    done = received if first is None else received.filter(pk__lt=first)
     found: int | None = done.aggregate(last=Max("pk"))["last"]
     return found or 0
 
 
-def is_on_its_way(names: Sequence[str]) -> bool:
-    """Say whether a delivery that is yet to be processed mentions one of the names."""
-    first = latest()
-    last: int | None = WebhookDelivery.objects.aggregate(last=Max("pk"))["last"]
-    return bool(last and last > first and _mentioning(names, first, last))
+def is_pending(before: datetime) -> bool:
+    """Say whether a delivery received before then is yet to be processed."""
+    return WebhookDelivery.objects.filter(
+        status=WebhookDelivery.Status.PENDING, received_at__lt=before
+    ).exists()
 
 
-def search(contact_id: int, names: Sequence[str], after: int) -> Found | None:
+def search(
+    contact_id: int, names: Sequence[str], after: int, before: datetime | None = None
+) -> Found | None:
     """Search the next range for the names and the person's messages; None when all are searched.
 
     What another organisation was told of the same person is found too: see ``of_others``.
     """
-    last = latest()
+    last = latest(before)
     if after >= last:
         return None
     up_to = min(after + RANGE, last)
@@ -64,13 +66,17 @@ def search(contact_id: int, names: Sequence[str], after: int) -> Found | None:
     positions: dict[int, set[int]] = {}
     for delivery_id, position in events.values_list("delivery_id", "position"):
         positions.setdefault(delivery_id, set()).add(position)
-    wanted = _mentioning(names, after, up_to) | positions.keys()
-    deliveries = WebhookDelivery.objects.filter(pk__in=wanted).order_by("pk")
     return Found(
         up_to,
-        list(deliveries),
+        sorted(_mentioning(names, after, up_to) | positions.keys()),
         {delivery: frozenset(places) for delivery, places in positions.items()},
     )
+
+
+def of_own(org_id: int, delivery_id: int) -> frozenset[int]:
+    """Return the positions of the events that are known to be of one organisation."""
+    events = WebhookEvent.objects.filter(delivery_id=delivery_id, org_id=org_id)
+    return frozenset(events.values_list("position", flat=True))
 
 
 def of_others(org_id: int, delivery_id: int) -> frozenset[int]:

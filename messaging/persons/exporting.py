@@ -15,6 +15,7 @@ from messaging.models import (
     OutboundAttempt,
     OutboundMessage,
     ServiceWindow,
+    WebhookDelivery,
 )
 from messaging.persons import deliveries
 from messaging.providers.whatsapp import persons
@@ -65,13 +66,14 @@ def _received(contact: Contact) -> Iterator[dict[str, Any]]:
     searched = 0
     while found := deliveries.search(contact.pk, names, searched):
         searched = found.up_to
-        for delivery in found.deliveries:
-            others = deliveries.of_others(contact.org_id, delivery.pk)
-            places = found.positions.get(delivery.pk, frozenset())
+        for pk in found.deliveries:
+            delivery = WebhookDelivery.objects.get(pk=pk)
+            own = deliveries.of_own(contact.org_id, pk)
+            places = found.positions.get(pk, frozenset())
             for position, raw in persons.about(
                 bytes(delivery.body), names, places, channels.error_table()
             ):
-                if position not in others:
+                if position in own:
                     yield {"received_at": delivery.received_at, "event": raw}
 
 

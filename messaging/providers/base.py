@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -101,6 +101,10 @@ class Result:
     trace_id: str = ""  # fbtrace_id, for Meta's support
     excerpt: str = ""  # redacted start of an answer we could not understand, bounded
 
+    def without_person(self) -> Result:
+        """Return what may be kept of an erased person; Meta's ids hold the phone number."""
+        return replace(self, provider_message_id="", error_message="", trace_id="", excerpt="")
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -117,6 +121,10 @@ class Receipt:
     error_message: str = ""
     rule: ErrorRule | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def without_person(self) -> Receipt:
+        """Return what may be kept of an erased person."""
+        return replace(self, provider_message_id="", error_message="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +231,7 @@ class Unhandled:
     account_id: str
     error: str = ""
     raw: Any = field(default=None, repr=False)
+    is_erased: bool = False  # emptied, because it was about somebody who was erased
 
 
 Event = Receipt | Inbound | Preference | Notice | Unhandled

@@ -12,7 +12,15 @@ import orjson
 from messaging.providers.whatsapp import webhook
 from messaging.providers.whatsapp.errors import ErrorTable
 
-ERASED = {"erased": True}
+# The members of a status that name its recipient.
+_RECIPIENT = (
+    "recipient_id",
+    "recipient_user_id",
+    "parent_recipient_user_id",
+    "parent_user_id",
+    "recipient_participant_id",
+    "recipient_participant_user_id",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +34,12 @@ class Cleaned:
 def needles(phone: str | None, bsuid: str | None) -> list[str]:
     """Return the texts by which Meta names a person."""
     return [name for name in ((phone or "").lstrip("+"), bsuid or "") if name]
+
+
+def named_in(status: Any) -> list[str]:
+    """Return the texts by which a status names whom it is about."""
+    found = [status.get(key) for key in _RECIPIENT] if isinstance(status, dict) else []
+    return [name for name in found if isinstance(name, str) and name]
 
 
 def about(
@@ -100,7 +114,7 @@ def _emptied_values(content: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             value = change.get("value") if isinstance(change, dict) else None
             if not isinstance(value, dict) or not isinstance(value.get("contacts"), list):
                 continue
-            if any(ERASED in part for part in value.values() if isinstance(part, list)):
+            if any(webhook.ERASED in part for part in value.values() if isinstance(part, list)):
                 yield value
 
 
@@ -118,6 +132,6 @@ def _mentioned(raw: Any, mentions: re.Pattern[str]) -> bool:
 def _empty(raw: Any) -> None:
     if isinstance(raw, dict):
         raw.clear()
-        raw.update(ERASED)
+        raw.update(webhook.ERASED)
     elif isinstance(raw, list):
         raw.clear()

@@ -22,6 +22,8 @@ _LONGEST_ID = 255
 _LONGEST_TEXT = 500
 # Meta batches up to 1,000 updates; a body of 3 MB could hold more by mistake.
 MOST_EVENTS = 5000
+# What stands in the place of an event about somebody who was erased.
+ERASED = {"erased": True}
 # The parts of a price, in this order.
 PRICING = ("pricing_model", "type", "category")
 
@@ -141,6 +143,8 @@ def _change(change: Any, account_id: str, time: object, table: ErrorTable) -> It
 def _guarded(
     read: Callable[[], Event], topic: str, number: str, account_id: str, raw: Any
 ) -> Event:
+    if raw == ERASED:
+        return Unhandled(topic, number, account_id, raw=raw, is_erased=True)
     try:
         return read()
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.apps import apps
@@ -14,7 +12,7 @@ from django.utils import timezone
 
 from consent import contacts, ledger
 from consent.contacts import Recipient
-from consent.models import Consent, ConsentPolicy, Contact, RememberedStop
+from consent.models import Consent, ConsentPolicy
 from messaging import chores, receipts
 from messaging.models import (
     Erasure,
@@ -27,128 +25,23 @@ from messaging.models import (
 from messaging.persons import deliveries, erasing, exporting
 from messaging.states import Status
 from orgs.models import AuditEvent
-from orgs.problems import Problem
 from tests.factories.consent import ContactFactory
-from tests.factories.messaging import AttemptFactory, MessageFactory, PhoneNumberFactory
+from tests.factories.messaging import MessageFactory, PhoneNumberFactory
+from tests.messaging.persons.cast import (
+    DIGITS,
+    OTHER_PHONE,
+    PHONE,
+    SECRETS,
+    WAMID,
+    arrive,
+    consent,
+    erase,
+    everything_stored,
+    inbound,
+)
 from tests.messaging.test_webhooks import payload, post
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
-
-PHONE = "+12025550123"
-DIGITS = PHONE[1:]
-BSUID = "US.13491208655302741918"
-WAMID = "wamid." + base64.b64encode(f"HBgL{DIGITS}FQIA".encode()).decode()
-SECRETS = [DIGITS, BSUID, WAMID, "Dear Ana", "my private answer", "client-ref-ana", "192.0.2.77"]
-OTHER_PHONE = "+13035550188"
-
-
-@pytest.fixture
-def person(client, number) -> Contact:
-    """Somebody of whom every table knows something."""
-    contact = ContactFactory(org=number.org, phone=PHONE, bsuid=BSUID)
-    consent(contact, "marketing")
-    consent(contact, "transactional")
-    message(number, contact, WAMID)
-    arrive(
-        client,
-        payload(
-            number,
-            contacts=[
-                {"profile": {"name": "Ana"}, "wa_id": DIGITS, "user_id": BSUID},
-                {"profile": {"name": "Bo"}, "wa_id": OTHER_PHONE[1:]},
-            ],
-            messages=[
-                inbound(PHONE, "my private answer", "wamid.in1"),
-                inbound(OTHER_PHONE, "somebody else", "wamid.in2"),
-            ],
-            statuses=[
-                {
-                    "id": WAMID,
-                    "status": "delivered",
-                    "timestamp": str(int(timezone.now().timestamp())),
-                    "recipient_id": DIGITS,
-                },
-                {"id": "wamid.unknown", "status": "read", "timestamp": "1794700000"},
-            ],
-        ),
-    )
-    return contact
-
-
-def consent(contact: Contact, purpose: str) -> None:
-    entry = ledger.Entry(
-        contact.pk,
-        "WHATSAPP",
-        purpose,
-        "api",
-        "key:x",
-        timezone.now() - timedelta(days=9),
-        {"ip": "192.0.2.77"},
-    )
-    ledger.grant(contact.org, [entry])
-
-
-def message(number: PhoneNumber, contact: Contact, wamid: str) -> OutboundMessage:
-    made = MessageFactory(
-        phone_number=number,
-        contact=contact,
-        status=Status.SENT,
-        payload={"body": "Dear Ana"},
-        reference="client-ref-ana",
-        metadata={"note": "client-ref-ana"},
-        idempotency_key=f"client-ref-ana-{wamid}",
-        provider_message_id=wamid,
-        last_attempt_number=1,
-        attempt_count=1,
-    )
-    AttemptFactory(
-        message=made,
-        outcome="ACCEPTED",
-        charged=True,
-        provider_message_id=wamid,
-        excerpt="Dear Ana",
-    )
-    return made
-
-
-def inbound(phone: str, text: str, wamid: str) -> dict[str, Any]:
-    return {
-        "id": wamid,
-        "from": phone[1:],
-        "timestamp": str(int(timezone.now().timestamp())),
-        "type": "text",
-        "text": {"body": text},
-    }
-
-
-def arrive(client, body: dict[str, Any]) -> None:
-    post(client, body)
-    receipts.apply_pending()
-
-
-def erase(person: Contact) -> Erasure:
-    erasure = erasing.request(person, actor="user:1", reason="asked by mail")
-    for _ in range(20):
-        if not chores.do_some():
-            break
-    erasure.refresh_from_db()
-    return erasure
-
-
-def everything_stored() -> str:
-    """Return every value of every table as one text, bytes included."""
-    found: list[str] = []
-    for table in connection.introspection.table_names():
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT * FROM {connection.ops.quote_name(table)}")
-            for row in cursor.fetchall():
-                found += [
-                    bytes(value).decode("utf-8", "replace")
-                    if isinstance(value, (bytes, memoryview))
-                    else str(value)
-                    for value in row
-                ]
-    return "\n".join(found)
 
 
 class TestErasing:
@@ -253,56 +146,54 @@ class TestErasing:
         erase(person)
         assert bytes(WebhookDelivery.objects.order_by("pk").last().body) == b""
 
+    def test_webhooks_are_searched_when_all_that_was_under_way_is_stored(self, person, monkeypatch):
+        monkeypatch.setattr(erasing, "SETTLE", timedelta(minutes=1))
+        erasure = erase(person)
+        assert (erasure.finished_at, erasure.searched_up_to) == (None, 0)
+        Erasure.objects.update(emptied_at=timezone.now() - timedelta(seconds=61))
+        assert erase(person).finished_at
 
-class TestStopAfterErasure:
-    def stop(self, client, number) -> None:
-        arrive(client, payload(number, messages=[inbound(PHONE, "stop", "wamid.stop")]))
-
-    @pytest.mark.parametrize("known_by", [Recipient(PHONE, None), Recipient(None, BSUID)])
-    def test_it_stays_effective(self, client, number, person, known_by):
-        self.stop(client, number)
-        erase(person)
-        assert RememberedStop.objects.count() == 4  # two purposes, two names
-        again = contacts.find_or_create(person.org, [known_by])[known_by]
+    def test_who_comes_back_before_the_end_is_somebody_new(self, client, number, person):
+        erasure = erasing.request(person, actor="user:1", reason="r")
+        back = contacts.find_or_create(person.org, [Recipient(PHONE, None)])
+        again = back[Recipient(PHONE, None)]
         assert again.pk != person.pk
-        with pytest.raises(Problem, match="opted out"):
-            ledger.grant(
-                person.org,
-                [ledger.Entry(again.pk, "WHATSAPP", "marketing", "api", "k", timezone.now())],
-            )
+        consent(again, "marketing")
+        erase(person)
+        erasure.refresh_from_db()
+        assert erasure.finished_at
+        assert Consent.objects.get().contact == again
 
-    def test_learning_the_other_name_later_brings_it_too(self, client, number, person):
-        Contact.objects.filter(pk=person.pk).update(phone=None)
-        person.refresh_from_db()
-        wish = ledger.Entry(
-            person.pk, "WHATSAPP", "marketing", "person", "person", timezone.now(), {"m": "stop"}
+    def test_nothing_is_recorded_about_who_was_erased_meanwhile(self, person):
+        erasing.request(person, actor="user:1", reason="r")
+        entry = ledger.Entry(person.pk, "WHATSAPP", "marketing", "api", "k", timezone.now())
+        with pytest.raises(ledger.ErasedMeanwhileError):
+            ledger.grant(person.org, [entry])
+        assert not Consent.objects.exists()
+
+    def test_one_that_fails_holds_up_no_other(self, person, number, monkeypatch):
+        second = ContactFactory(org=number.org, phone="+13035550177")
+        search = erasing._search_deliveries
+        monkeypatch.setattr(
+            erasing,
+            "_search_deliveries",
+            lambda erasure, before: (
+                1 // (erasure.contact_id - person.pk) and search(erasure, before)
+            ),
         )
-        ledger.revoke(person.org, [wish])
-        erase(person)
-        contacts.find_or_create(person.org, [Recipient(PHONE, None)])
-        both = Recipient(PHONE, BSUID)
-        found = contacts.find_or_create(person.org, [both])[both]
-        assert Consent.objects.get(contact=found, purpose="marketing").status == "REVOKED"
+        first = erase(person)
+        assert erase(second).finished_at
+        first.refresh_from_db()
+        assert first.finished_at is None
 
-    def test_a_refused_grant_leaves_no_new_trace(self, client, number, person, api):
-        self.stop(client, number)
-        erase(person)
-        body = {"phone": PHONE, "purpose": "marketing"}
-        answer = api.post("/api/v1/consents", body, format="json")
-        assert (answer.status_code, answer.json()["code"]) == (409, "person_opted_out")
-        assert DIGITS not in everything_stored()
-
-    def test_who_said_no_stop_may_agree_anew(self, person, api):
-        erase(person)
-        body = {"phone": PHONE, "purpose": "marketing"}
-        assert api.post("/api/v1/consents", body, format="json").status_code == 201
-
-    def test_another_organization_is_not_bound_by_it(self, client, number, person, other_org):
-        self.stop(client, number)
-        erase(person)
-        somebody = Recipient(PHONE, None)
-        contacts.find_or_create(other_org, [somebody])
-        assert not Consent.objects.filter(org=other_org).exists()
+    def test_many_wait_for_their_answers_and_hold_up_no_other(self, number, monkeypatch):
+        monkeypatch.setattr(erasing, "OPEN", 2)
+        for n in range(3):
+            waiting = ContactFactory(org=number.org, phone=f"+1202555015{n}")
+            MessageFactory(phone_number=number, contact=waiting, status=Status.SENDING)
+            erasing.request(waiting, actor="user:1", reason="r")
+        last = ContactFactory(org=number.org, phone="+12025550159")
+        assert [erase(last).finished_at is None for _ in range(2)][-1] is False
 
 
 class TestExport:
@@ -321,6 +212,15 @@ class TestExport:
         assert "delivered" in texts
         assert "somebody else" not in texts
         assert AuditEvent.objects.get(action="contact.exported").actor == "user:1"
+
+    def test_what_is_not_known_to_be_of_the_organization_is_left_out(self, client, number, person):
+        body = payload(number, messages=[inbound(PHONE, "for somebody else", "wamid.f1")])
+        value = body["entry"][0]["changes"][0]["value"]
+        value["metadata"]["phone_number_id"] = "999999999999999"
+        arrive(client, body)
+        assert WebhookEvent.objects.filter(org=None).exists()
+        document = json.loads(b"".join(exporting.export(person, actor="user:1")))
+        assert "for somebody else" not in json.dumps(document["received"])
 
     def test_somebody_of_whom_little_is_known(self, org):
         ConsentPolicy.objects.create(org=org)
