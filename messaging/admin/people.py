@@ -16,6 +16,7 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from consent import contacts, quiet
+from consent.admin import decisions
 from consent.models import Consent, ConsentEvent, Contact
 from consent.phones import mask, to_e164
 from messaging import windows
@@ -65,7 +66,7 @@ class ContactAdmin(ModelAdmin[Contact]):
     ordering = ["-id"]
     fields = ["org", "phone", "bsuid", "time_zone", "created_at", "erased_at"]
     readonly_fields = ["org", "phone", "bsuid", "created_at", "erased_at"]
-    actions_detail = ["export_everything", "erase"]
+    actions_detail = ["record_decision", "export_everything", "erase"]
     change_form_after_template = "admin/messaging/person.html"
 
     def get_search_results(
@@ -125,6 +126,12 @@ class ContactAdmin(ModelAdmin[Contact]):
                 ]
             )
 
+    @action(description="Record a decision", permissions=["decide"], url_path="decide")
+    def record_decision(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask what the person decided, with proof and reason; then record it."""
+        contact = get_object_or_404(self.get_queryset(request).select_related("org"), pk=object_id)
+        return decisions.page(self, request, contact)
+
     @action(description="Export everything", permissions=["export"], url_path="export")
     def export_everything(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
         """Hand out all that is held about the person as JSON."""
@@ -148,6 +155,12 @@ class ContactAdmin(ModelAdmin[Contact]):
         text = "Nothing more is sent to this person; what is held of them goes within minutes."
         self.message_user(request, text, messages.SUCCESS)
         return redirect(reverse("admin:consent_contact_changelist"))
+
+    def has_decide_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
+        """Say whether this person may record decisions; of an erased person there are none."""
+        if not request.user.has_perm("consent.change_consent"):
+            return False
+        return object_id is None or Contact.objects.filter(pk=object_id, erased_at=None).exists()
 
     def has_export_permission(self, request: HttpRequest, _object_id: Any = None) -> bool:
         """Say whether this person may export others."""

@@ -97,6 +97,14 @@ def test_a_person_is_looked_at_exported_and_erased(stack: Stack, page: Page):
     assert "Granted" in text
     assert "order_update" in text
     picture(page, "person")
+    page.click("a:has-text('Record a decision')")
+    page.fill("[name=proof]", "Signed form of the fair")
+    page.fill("[name=reason]", "handed in at the desk")
+    picture(page, "decide")
+    page.click("button:has-text('Record')")
+    page.wait_for_selector("text=What holds now: granted")
+    assert "Signed form of the fair" in page.inner_text("body")
+    picture(page, "decided")
     with page.expect_download() as download:
         page.click("text=Export everything")
     assert phone in download.value.path().read_text()

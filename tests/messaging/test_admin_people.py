@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import Permission, User
@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from consent import ledger
-from consent.models import Contact
+from consent.models import Consent, ConsentEvent, Contact
 from messaging import chores
 from messaging.models import Erasure, ServiceWindow
 from messaging.persons import erasing
@@ -101,6 +101,78 @@ def test_erasing_asks_why_first_and_is_done_once(admin_client, person, monkeypat
     assert page(person, "erase") not in admin_client.get(page(person)).content.decode()
     shown = admin_client.get(reverse("admin:consent_contact_changelist")).content.decode()
     assert "erased" in shown
+
+
+class TestDecision:
+    def send(self, client, person: Contact, **fields: str):
+        form = {
+            "status": "GRANTED",
+            "purpose": "marketing",
+            "channel": "WHATSAPP",
+            "proof": "Signed form of the fair",
+            "reason": "handed in at the desk",
+            **fields,
+        }
+        return client.post(page(person, "decide"), form, follow=True)
+
+    def said_stop(self, person: Contact, at: datetime) -> None:
+        proof = {"word": "stop"}
+        entry = ledger.Entry(person.pk, "WHATSAPP", "marketing", "person", "person", at, proof)
+        ledger.revoke(person.org, [entry])
+
+    def test_an_agreement_is_recorded_with_proof_and_audited_with_reason(
+        self, admin_client, person
+    ):
+        shown = admin_client.get(page(person)).content.decode()
+        assert page(person, "decide").rstrip("/") in shown
+        answer = self.send(admin_client, person, purpose="transactional")
+        assert "What holds now: granted" in answer.content.decode()
+        made = Consent.objects.get(contact=person, purpose="transactional")
+        assert (made.status, made.source) == ("GRANTED", "console")
+        assert made.proof == {"text": "Signed form of the fair"}
+        event = AuditEvent.objects.get(action="consent.granted")
+        assert (event.reason, event.target) == ("handed in at the desk", f"consent:{made.pk}")
+        assert (event.before, event.after) == ({"status": "MISSING"}, {"status": "GRANTED"})
+
+    @pytest.mark.parametrize("status", ["DENIED", "REVOKED"])
+    def test_a_refusal_needs_no_proof(self, admin_client, person, status):
+        self.send(admin_client, person, status=status, proof="")
+        assert Consent.objects.get(contact=person, purpose="marketing").status == status
+        assert AuditEvent.objects.filter(action=f"consent.{status.lower()}").exists()
+
+    @pytest.mark.parametrize(
+        "fields",
+        [
+            {"proof": ""},
+            {"reason": ""},
+            {"status": "MAYBE"},
+            {"occurred_at_0": "2999-01-01", "occurred_at_1": "10:00"},
+        ],
+    )
+    def test_what_is_missing_or_wrong_is_asked_for_again(self, admin_client, person, fields):
+        before = ConsentEvent.objects.count()
+        assert self.send(admin_client, person, **fields).status_code == 200
+        assert ConsentEvent.objects.count() == before
+
+    def test_a_stop_is_undone_only_by_an_agreement_dated_later(self, admin_client, person):
+        self.said_stop(person, timezone.now() - timedelta(hours=1))
+        old = {"occurred_at_0": "2026-01-02", "occurred_at_1": "10:00:00"}
+        answer = self.send(admin_client, person, **old)
+        assert "has asked for no more messages" in answer.content.decode()
+        assert not AuditEvent.objects.filter(action="consent.granted").exists()
+        self.send(admin_client, person)
+        assert Consent.objects.get(contact=person).status == "GRANTED"
+
+    def test_it_needs_a_permission_and_somebody_who_is_not_erased(
+        self, client, admin_client, person
+    ):
+        clerk = User.objects.create_user("clerk", password="x", is_staff=True)
+        clerk.user_permissions.add(Permission.objects.get(codename="view_contact"))
+        client.force_login(clerk)
+        assert client.get(page(person, "decide")).status_code == 403
+        erasing.request(person, actor="user:1", reason="r")
+        assert self.send(admin_client, person).status_code == 403
+        assert not Consent.objects.exists()
 
 
 @pytest.mark.parametrize("action", ["export", "erase"])
