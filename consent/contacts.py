@@ -32,6 +32,14 @@ MATCH = """coalesce(
 
 def find(org: Organization, recipients: Iterable[Recipient]) -> dict[Recipient, Contact]:
     """Return the known people, by one query; a phone goes before a BSUID."""
+    return {person: known[0] for person, known in find_all(org, recipients).items()}
+
+
+def find_all(org: Organization, recipients: Iterable[Recipient]) -> dict[Recipient, list[Contact]]:
+    """Return the contacts of each known person, by one query: those of phone and BSUID may differ.
+
+    They do when somebody was known by one and by the other before a webhook named both.
+    """
     wanted = set(recipients)
     phones = {person.phone for person in wanted if person.phone}
     bsuids = {person.bsuid for person in wanted if person.bsuid}
@@ -45,11 +53,12 @@ def find(org: Organization, recipients: Iterable[Recipient]) -> dict[Recipient, 
             by_phone[row.phone] = row
         if row.bsuid:
             by_bsuid[row.bsuid] = row
-    found: dict[Recipient, Contact] = {}
+    found: dict[Recipient, list[Contact]] = {}
     for person in wanted:
-        contact = by_phone.get(person.phone or "") or by_bsuid.get(person.bsuid or "")
-        if contact is not None:
-            found[person] = contact
+        both = (by_phone.get(person.phone or ""), by_bsuid.get(person.bsuid or ""))
+        contacts = [contact for contact in both if contact is not None]
+        if contacts:
+            found[person] = list(dict.fromkeys(contacts))
     return found
 
 

@@ -132,8 +132,12 @@ def _record(heard: Sequence[_Heard], rules: Mapping[int, Policy], now: datetime)
     for org_id, items in sorted(by_org.items()):
         org = items[0].number.org
         people = contacts.find_or_create(org, [item.person for item in items])
+        # A wish is the person's, under whatever name we know them.
+        known = contacts.find_all(org, people)
         expressed = [
-            Expressed(people[item.person].pk, item.wish, item.at, item.proof) for item in items
+            Expressed(contact.pk, item.wish, item.at, item.proof)
+            for item in items
+            for contact in known[item.person]
         ]
         recorded = wishes.record(org, expressed)
         confirmations.queue(

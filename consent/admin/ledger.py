@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
+from unfold.forms import ActionForm
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from consent import ledger, taking
 from consent.admin.access import ReadOnly
@@ -31,6 +34,19 @@ class ConsentEventInline(ReadOnly, TabularInline[ConsentEvent, Consent]):
     readonly_fields = fields
 
 
+class ReasonForm(ActionForm):
+    """The choice of an action, with the reason for it."""
+
+    reason = forms.CharField(
+        required=False,
+        max_length=500,
+        label="",
+        widget=UnfoldAdminTextInputWidget(
+            attrs={"placeholder": "Reason, for the audit trail", "aria-label": "Reason"}
+        ),
+    )
+
+
 @admin.register(Consent)
 class ConsentAdmin(ReadOnly, ModelAdmin[Consent]):
     """The present answers, with their history."""
@@ -43,6 +59,7 @@ class ConsentAdmin(ReadOnly, ModelAdmin[Consent]):
     show_full_result_count = False
     ordering = ["-id"]
     actions = ["revoke_selected"]
+    action_form = ReasonForm
     actions_list = ["export_csv"]
     inlines = [ConsentEventInline]
     exclude = ["contact"]
@@ -96,11 +113,16 @@ class ConsentAdmin(ReadOnly, ModelAdmin[Consent]):
     @admin.action(description="Revoke selected", permissions=["revoke"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Consent]) -> None:
         """Take the consents back; queued messages they cover are stopped before sending."""
+        reason = request.POST.get("reason", "").strip()[:500]
+        if not reason:
+            text = "Say why, so that others can follow it later; nothing was revoked."
+            self.message_user(request, text, messages.WARNING)
+            return
         count, last = 0, 0
         standing = queryset.exclude(status=Decision.REVOKED).select_related("org").order_by("pk")
         # Slice by slice: all of a long list may have been chosen.
         while chosen := list(standing.filter(pk__gt=last)[: taking.MOST]):
-            _revoke(chosen, f"user:{request.user.pk}")
+            _revoke(chosen, f"user:{request.user.pk}", reason)
             count, last = count + len(chosen), chosen[-1].pk
         self.message_user(request, f"{count} consent(s) revoked.", messages.SUCCESS)
 
@@ -110,7 +132,7 @@ class ConsentAdmin(ReadOnly, ModelAdmin[Consent]):
 
 
 @transaction.atomic
-def _revoke(chosen: Sequence[Consent], actor: str) -> None:
+def _revoke(chosen: Sequence[Consent], actor: str, reason: str) -> None:
     now = database.now()
     by_org: dict[Organization, list[Consent]] = {}
     for consent in chosen:
@@ -130,7 +152,7 @@ def _revoke(chosen: Sequence[Consent], actor: str) -> None:
         ledger.revoke(org, entries)
         audit.record(
             [
-                audit.Entry(org.pk, actor, "consent.revoked", f"consent:{consent.pk}")
+                audit.Entry(org.pk, actor, "consent.revoked", f"consent:{consent.pk}", reason)
                 for consent in consents
             ]
         )

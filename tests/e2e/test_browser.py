@@ -123,6 +123,18 @@ def test_a_person_is_looked_at_exported_and_erased(stack: Stack, page: Page):
         pytest.fail("The person is still found by phone.")
 
 
+def test_a_consent_is_revoked_from_the_list(stack: Stack, page: Page):
+    phone = "+12025554298"
+    stack.wait_status(stack.queue(phone), "DELIVERED")
+    page.goto(f"{stack.base_url}/admin/consent/consent/?q={phone.replace('+', '%2B')}")
+    page.click("#result_list tbody input[name=_selected_action]")
+    page.select_option("select[name=action]", "revoke_selected", force=True)
+    page.fill("[name=reason]", "asked by phone")
+    picture(page, "revoke")
+    page.click("button:has-text('Run')")
+    page.wait_for_selector("text=1 consent(s) revoked.")
+
+
 def test_the_rules_of_stop_and_quiet_hours_are_set(stack: Stack, page: Page):
     page.goto(f"{stack.base_url}/admin/consent/consentpolicy/add/")
     page.fill("[name=stop_words]", "genug\nbasta")

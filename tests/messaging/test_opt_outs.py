@@ -171,6 +171,14 @@ def test_a_preference_about_something_else_is_kept(client, number, person):
     assert results() == [WebhookEvent.Result.KEPT]
 
 
+def test_a_stop_counts_under_every_name_the_person_is_known_by(client, number, person):
+    hidden = ContactFactory(org=number.org, phone=None, bsuid="US.1349")
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    ledger.grant(number.org, [ledger.Entry(hidden.pk, "WHATSAPP", "marketing", "api", "key:x", at)])
+    arrive(client, number, {**inbound("stop"), "from_user_id": "US.1349"})
+    assert answers(person)["marketing"] == answers(hidden)["marketing"] == "REVOKED"
+
+
 def test_another_organizations_consents_are_not_touched(client, number, person, other_org):
     theirs = ConsentFactory(contact=ContactFactory(org=other_org, phone=PHONE))
     arrive(client, number, inbound("stop"))
