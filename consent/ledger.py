@@ -168,10 +168,9 @@ def _record(org: Organization, decisions: Sequence[tuple[Entry, Decision]]) -> l
     if not decisions:
         return []
     entries = [entry for entry, _decision in decisions]
-    _refuse_strangers(org, entries)
+    _hold_people(org, entries)
     _create_missing(org, decisions)
     rows = _lock(entries)
-    _refuse_erased(rows, entries)
     histories = _histories(rows.values())
     fresh: list[ConsentEvent] = []
     made: list[Recorded] = []
@@ -198,24 +197,24 @@ def _record(org: Organization, decisions: Sequence[tuple[Entry, Decision]]) -> l
     return made
 
 
-def _refuse_strangers(org: Organization, entries: Sequence[Entry]) -> None:
+class ErasedMeanwhileError(OperationalError):
+    """Somebody was erased between being found and being held; another try finds them anew."""
+
+
+def _hold_people(org: Organization, entries: Sequence[Entry]) -> None:
+    """Keep the people from being erased until the decisions are committed.
+
+    Raises ErasedMeanwhileError when one of them has been, ValueError for a stranger.
+    """
     ids = {entry.contact_id for entry in entries}
-    if Contact.objects.of(org).filter(pk__in=ids).count() != len(ids):
+    people = Contact.objects.of(org).filter(pk__among=ids).order_by("pk")
+    held = database.held(people.values_list("pk", "erased_at"))
+    if len(held) != len(ids):
         message = "A contact belongs to another organisation or does not exist."
         raise ValueError(message)
-
-
-class ErasedMeanwhileError(OperationalError):
-    """Somebody was erased between being found and being locked; another try finds them anew."""
-
-
-def _refuse_erased(rows: Mapping[Ask, Consent], entries: Sequence[Entry]) -> None:
-    """Raise ErasedMeanwhileError rather than write anything about who has been erased meanwhile."""
-    for entry in entries:
-        row = rows.get(entry.ask)
-        if row is None or row.contact.erased_at is not None:
-            message = "A person was erased at this moment; try again."
-            raise ErasedMeanwhileError(message)
+    if any(erased_at is not None for _pk, erased_at in held):
+        message = "A person was erased at this moment; try again."
+        raise ErasedMeanwhileError(message)
 
 
 def _create_missing(org: Organization, decisions: Sequence[tuple[Entry, Decision]]) -> None:

@@ -79,7 +79,7 @@ def arrive(client, body: dict[str, Any]) -> None:
 
 def erase(person: Contact) -> Erasure:
     erasure = erasing.request(person, actor="user:1", reason="asked by mail")
-    for _ in range(20):
+    for _ in range(200):
         if not chores.do_some():
             break
     erasure.refresh_from_db()
