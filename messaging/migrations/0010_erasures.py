@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('consent', '0003_stop_quiet_erasure_imports'),
-        ('messaging', '0007_templates'),
+        ('messaging', '0009_pricing'),
         ('orgs', '0002_engine'),
     ]
 
