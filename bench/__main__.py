@@ -10,11 +10,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import dispatch, fairness, growth, idle, intake, limits, webhooks
+from bench import consents, dispatch, fairness, growth, idle, intake, limits, webhooks
 from bench.report import Report
 from tests import services
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], Report]] = {
+    "consents": consents.run,
     "dispatch": dispatch.run,
     "fairness": fairness.run,
     "growth": growth.run,
@@ -32,7 +33,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="length of a measurement")
     parser.add_argument("--latency-ms", type=int, default=200, help="of the sandbox's answers")
     parser.add_argument("--workers", type=int, default=1, help="worker processes")
-    parser.add_argument("--large", action="store_true", help="growth: ten million rows too")
+    parser.add_argument(
+        "--large", action="store_true", help="growth: ten million rows too; consents: a million"
+    )
     parser.add_argument("--output", default="var/bench", help="folder for the JSON files")
     options = parser.parse_args(arguments)
     if "DATABASE_URL" not in os.environ:

@@ -50,6 +50,8 @@ UNFOLD: dict[str, Any] = {
                 "items": [
                     _entry("Contacts", "contacts", "consent_contact"),
                     _entry("Consents", "verified_user", "consent_consent"),
+                    _entry("Imports", "upload_file", "consent_consentimport"),
+                    _entry("STOP and quiet hours", "do_not_disturb_on", "consent_consentpolicy"),
                 ],
             },
             {

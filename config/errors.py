@@ -12,7 +12,7 @@ from django.http import Http404
 from rest_framework import exceptions
 from rest_framework.response import Response
 
-from orgs.problems import FieldProblem, Problem
+from orgs.problems import Problem, field_problems
 
 logger = logging.getLogger(__name__)
 
@@ -68,7 +68,7 @@ def _problem(error: Exception) -> Problem | None:
             "invalid",
             "Invalid request",
             "Some fields are not valid; see errors.",
-            list(_field_problems(error.get_full_details())),
+            field_problems(error.get_full_details()),
         )
     if isinstance(error, exceptions.APIException):
         return _from_rest_framework(error)
@@ -87,18 +87,3 @@ def _from_rest_framework(error: exceptions.APIException) -> Problem:
     detail = str(error.detail) if not isinstance(error.detail, list | dict) else ""
     title = _TITLES.get(error.status_code, "Error")
     return Problem(error.status_code, stable.get(word, word), title, detail)
-
-
-def _field_problems(details: Any, path: str = "") -> list[FieldProblem]:
-    """Flatten the nested details of a serializer into one list with dotted field paths."""
-    if isinstance(details, dict) and set(details) == {"message", "code"}:
-        return [FieldProblem(path or "body", str(details["code"]), str(details["message"]))]
-    if isinstance(details, dict):
-        items = [(str(name), value) for name, value in details.items()]
-    else:
-        items = [("", value) for value in details]
-    found: list[FieldProblem] = []
-    for name, value in items:
-        inner = path if name in {"", "non_field_errors"} else f"{path}.{name}".strip(".")
-        found += _field_problems(value, inner)
-    return found

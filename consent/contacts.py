@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.db import transaction
 from django.db.models import Q
 
+from consent import remembered
 from consent.models import Contact
+from orgs import database
 from orgs.models import Organization
 
 
@@ -30,6 +32,14 @@ MATCH = """coalesce(
 
 def find(org: Organization, recipients: Iterable[Recipient]) -> dict[Recipient, Contact]:
     """Return the known people, by one query; a phone goes before a BSUID."""
+    return {person: known[0] for person, known in find_all(org, recipients).items()}
+
+
+def find_all(org: Organization, recipients: Iterable[Recipient]) -> dict[Recipient, list[Contact]]:
+    """Return the contacts of each known person, by one query: those of phone and BSUID may differ.
+
+    They do when somebody was known by one and by the other before a webhook named both.
+    """
     wanted = set(recipients)
     phones = {person.phone for person in wanted if person.phone}
     bsuids = {person.bsuid for person in wanted if person.bsuid}
@@ -43,11 +53,12 @@ def find(org: Organization, recipients: Iterable[Recipient]) -> dict[Recipient, 
             by_phone[row.phone] = row
         if row.bsuid:
             by_bsuid[row.bsuid] = row
-    found: dict[Recipient, Contact] = {}
+    found: dict[Recipient, list[Contact]] = {}
     for person in wanted:
-        contact = by_phone.get(person.phone or "") or by_bsuid.get(person.bsuid or "")
-        if contact is not None:
-            found[person] = contact
+        both = (by_phone.get(person.phone or ""), by_bsuid.get(person.bsuid or ""))
+        contacts = [contact for contact in both if contact is not None]
+        if contacts:
+            found[person] = list(dict.fromkeys(contacts))
     return found
 
 
@@ -69,21 +80,52 @@ def find_or_create(org: Organization, recipients: Sequence[Recipient]) -> dict[R
             ignore_conflicts=True,
         )
         known |= find(org, missing)
-    _learn_bsuids(org, known)
+    named = {(person, known[person].pk) for person in missing} | _learn_bsuids(org, known)
+    remembered.apply(org, [(pk, [person.phone, person.bsuid]) for person, pk in named])
     return known
 
 
-def _learn_bsuids(org: Organization, known: dict[Recipient, Contact]) -> None:
-    """Note a BSUID on the contact of its phone, unless another contact has it already."""
+def _learn_bsuids(org: Organization, known: dict[Recipient, Contact]) -> set[tuple[Recipient, int]]:
+    """Note a BSUID on the contact of its phone, unless another contact has it already.
+
+    Returns the names of which one was new.
+    """
     learnt = {
-        person.bsuid: contact
+        person.bsuid: (person, contact)
         for person, contact in known.items()
         if person.bsuid and contact.bsuid is None
     }
     if not learnt:
-        return
+        return set()
     taken = set(Contact.objects.of(org).filter(bsuid__in=learnt).values_list("bsuid", flat=True))
-    for bsuid, contact in learnt.items():
-        if bsuid not in taken:
-            Contact.objects.filter(pk=contact.pk, bsuid=None).update(bsuid=bsuid)
-            contact.bsuid = bsuid
+    fresh = {bsuid: found for bsuid, found in learnt.items() if bsuid not in taken}
+    # In one order, so that two batches never wait for each other in a circle.
+    for bsuid, (_person, contact) in sorted(fresh.items()):
+        Contact.objects.filter(pk=contact.pk, bsuid=None).update(bsuid=bsuid)
+        contact.bsuid = bsuid
+    return {(person, contact.pk) for person, contact in fresh.values()}
+
+
+@transaction.atomic
+def set_zones(org: Organization, zones: Mapping[int, str]) -> None:
+    """Note where contacts are; marketing that waits by another zone is looked at again."""
+    if not zones:
+        return
+    known = (
+        Contact.objects.of(org)
+        .select_for_update(no_key=True)
+        .filter(pk__among=set(zones))
+        .order_by("pk")
+        .values_list("pk", "time_zone")
+    )
+    changed = [pk for pk, zone in known if zone != zones[pk]]
+    if not changed:
+        return
+    now = database.now()
+    database.update_rows(
+        Contact,
+        [
+            {"pk": pk, "time_zone": zones[pk], "zone_changed_at": now, "updated_at": now}
+            for pk in changed
+        ],
+    )

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.db import transaction
+import orjson
+from django.db import OperationalError, transaction
 from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.expressions import Combinable
 
+from consent import history
 from consent.models import Consent, ConsentEvent, Contact, Decision, Source
 from orgs import database
 from orgs.models import Organization
@@ -20,6 +22,9 @@ EXPIRED = "EXPIRED"
 MISSING = "MISSING"
 # The only answer that allows to write.
 ALLOWED = Decision.GRANTED.value
+# The purpose of our own answer to what a person has just written, such as "you are unsubscribed":
+# asked for by the writing itself. No client can choose it.
+REPLY = "reply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +77,7 @@ def check(asks: Sequence[Ask], at: datetime) -> dict[Ask, Answer]:
         for contact, channel, purpose, answer in rows
     }
     missing = Answer(allowed=False, status=MISSING)
+    known |= {ask: Answer(allowed=True, status=ALLOWED) for ask in asks if ask.purpose == REPLY}
     return {ask: known.get(ask, missing) for ask in asks}
 
 
@@ -90,64 +96,128 @@ def answers(at: datetime | Combinable) -> QuerySet[Consent, tuple[int, str, str,
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of one decision."""
+
+    consent: Consent
+    result: str  # RECORDED, REPEATED or OPTED_OUT
+    was: str = MISSING  # the answer before it
+
+    @property
+    def opted_out(self) -> bool:
+        """Say whether it was refused, because the person has said STOP."""
+        return self.result == OPTED_OUT
+
+
+RECORDED = "recorded"
+REPEATED = "repeated"
+OPTED_OUT = "person_opted_out"
+
+
+@transaction.atomic
 def grant(org: Organization, entries: Sequence[Entry]) -> list[Consent]:
     """Record that the people agree.
 
     Raises Problem 409 ``person_opted_out`` when one of them has said STOP and the grant is
     not their own and not dated later.
     """
-    return _record(org, entries, Decision.GRANTED)
+    made = _record(org, [(entry, Decision.GRANTED) for entry in entries])
+    if any(item.opted_out for item in made):
+        raise opted_out()
+    return [item.consent for item in made]
 
 
 def deny(org: Organization, entries: Sequence[Entry]) -> list[Consent]:
     """Record that the people were asked and said no."""
-    return _record(org, entries, Decision.DENIED)
+    return [made.consent for made in record(org, [(entry, Decision.DENIED) for entry in entries])]
 
 
 def revoke(org: Organization, entries: Sequence[Entry]) -> list[Consent]:
     """Record that the people take their agreement back."""
-    return _record(org, entries, Decision.REVOKED)
+    return [made.consent for made in record(org, [(entry, Decision.REVOKED) for entry in entries])]
+
+
+def opted_out() -> Problem:
+    """Return the refusal to agree for somebody who has said STOP."""
+    detail = (
+        "This person has asked for no more messages. Only their own START, or a proof of "
+        "agreement dated later, opens the way again; an import never does."
+    )
+    return Problem(
+        409,
+        OPTED_OUT,
+        "The person has opted out",
+        detail,
+        [FieldProblem("proof", OPTED_OUT, detail)],
+    )
 
 
 @transaction.atomic
-def _record(org: Organization, entries: Sequence[Entry], decision: Decision) -> list[Consent]:
-    """Append the decisions; the latest by the time of deciding is the present answer.
+def record(org: Organization, decisions: Sequence[tuple[Entry, Decision]]) -> list[Recorded]:
+    """Append the decisions; what holds now follows from the whole history of each consent.
 
-    A decision older than the present one goes into the history only. Repeating a decision
-    with the same source, proof, expiry and time records nothing.
+    A decision that is there already, with the same source, proof, expiry and time, is not
+    repeated; an agreement for somebody who has said STOP is left out. The number of statements
+    does not depend on the number of decisions.
     """
-    if not entries:
+    return _record(org, decisions)
+
+
+def _record(org: Organization, decisions: Sequence[tuple[Entry, Decision]]) -> list[Recorded]:
+    if not decisions:
         return []
-    _refuse_strangers(org, entries)
-    _create_missing(org, entries, decision)
+    entries = [entry for entry, _decision in decisions]
+    _hold_people(org, entries)
+    _create_missing(org, decisions)
     rows = _lock(entries)
-    fresh = _without_history(rows.values())
-    events: list[ConsentEvent] = []
-    changed: dict[int, Consent] = {}
-    for entry in entries:
+    histories = _histories(rows.values())
+    fresh: list[ConsentEvent] = []
+    made: list[Recorded] = []
+    for entry, decision in decisions:
         row = rows[entry.ask]
-        is_new = row.pk in fresh and row.pk not in changed
-        if not is_new and _is_repetition(row, entry, decision):
-            continue
-        if not is_new and decision == Decision.GRANTED:
-            _refuse_undoing_stop(row, entry)
-        events.append(_event(org, row, entry, decision))
-        if is_new or entry.occurred_at >= row.decided_at:
-            _take_over(row, entry, decision)
-            changed[row.pk] = row
-    _write(changed.values())
-    ConsentEvent.objects.bulk_create(events)
-    return [rows[entry.ask] for entry in entries]
+        known = histories[row.pk]
+        before = history.present(known)
+        event = _event(org, row, entry, decision)
+        result = RECORDED
+        if _identity(event) in {_identity(past) for past in known}:
+            result = REPEATED
+        elif _undoes_stop(known, event):
+            result = OPTED_OUT
+        else:
+            known.append(event)
+            fresh.append(event)
+        made.append(Recorded(row, result, before.status if before else MISSING))
+    _write(
+        row
+        for row in {event.consent_id: event.consent for event in fresh}.values()
+        if _follow(row, history.present(histories[row.pk]))
+    )
+    ConsentEvent.objects.bulk_create(fresh)
+    return made
 
 
-def _refuse_strangers(org: Organization, entries: Sequence[Entry]) -> None:
+class ErasedMeanwhileError(OperationalError):
+    """Somebody was erased between being found and being held; another try finds them anew."""
+
+
+def _hold_people(org: Organization, entries: Sequence[Entry]) -> None:
+    """Keep the people from being erased until the decisions are committed.
+
+    Raises ErasedMeanwhileError when one of them has been, ValueError for a stranger.
+    """
     ids = {entry.contact_id for entry in entries}
-    if Contact.objects.of(org).filter(pk__in=ids).count() != len(ids):
+    people = Contact.objects.of(org).filter(pk__among=ids).order_by("pk")
+    held = database.held(people.values_list("pk", "erased_at"))
+    if len(held) != len(ids):
         message = "A contact belongs to another organisation or does not exist."
         raise ValueError(message)
+    if any(erased_at is not None for _pk, erased_at in held):
+        message = "A person was erased at this moment; try again."
+        raise ErasedMeanwhileError(message)
 
 
-def _create_missing(org: Organization, entries: Sequence[Entry], decision: Decision) -> None:
+def _create_missing(org: Organization, decisions: Sequence[tuple[Entry, Decision]]) -> None:
     """Insert a row for each question that has none; what it says is filled in under the lock."""
     Consent.objects.bulk_create(
         (
@@ -160,18 +230,26 @@ def _create_missing(org: Organization, entries: Sequence[Entry], decision: Decis
                 source=entry.source,
                 decided_at=entry.occurred_at,
             )
-            for entry in {entry.ask: entry for entry in entries}.values()
+            # In one order, so that two batches never wait for each other.
+            for entry, decision in sorted(
+                {entry.ask: (entry, decision) for entry, decision in decisions}.values(),
+                key=lambda item: _place(item[0]),
+            )
         ),
         ignore_conflicts=True,
     )
 
 
-def _without_history(rows: Iterable[Consent]) -> set[int]:
-    """Return the rows no decision has been recorded for: ours, just inserted."""
-    ids = {row.pk for row in rows}
-    return ids - set(
-        ConsentEvent.objects.filter(consent_id__in=ids).values_list("consent_id", flat=True)
-    )
+def _place(entry: Entry) -> tuple[int, str, str]:
+    return entry.contact_id, entry.channel, entry.purpose
+
+
+def _histories(rows: Iterable[Consent]) -> dict[int, list[ConsentEvent]]:
+    """Return what was decided before, oldest record first."""
+    found: dict[int, list[ConsentEvent]] = {row.pk: [] for row in rows}
+    for event in ConsentEvent.objects.filter(consent_id__in=found).order_by("pk"):
+        found[event.consent_id].append(event)
+    return found
 
 
 def _rows(entries: Sequence[Entry]) -> Any:
@@ -183,45 +261,41 @@ def _rows(entries: Sequence[Entry]) -> Any:
 
 
 def _lock(entries: Sequence[Entry]) -> dict[Ask, Consent]:
-    rows = _rows(entries).select_for_update().order_by("pk")
+    rows = _rows(entries).select_related("contact").select_for_update(of=("self",)).order_by("pk")
     return {Ask(row.contact_id, row.channel, row.purpose): row for row in rows}
 
 
-def _is_repetition(row: Consent, entry: Entry, decision: Decision) -> bool:
-    return (
-        row.status == decision
-        and row.source == entry.source
-        and row.expires_at == entry.expires_at
-        and row.proof == entry.proof
-        and row.decided_at == entry.occurred_at
-    )
+def _identity(event: ConsentEvent) -> tuple[object, ...]:
+    """Return what makes a decision the same as another one."""
+    proof = orjson.dumps(event.proof, option=orjson.OPT_SORT_KEYS, default=str)
+    said = event.source in {Source.PERSON, Source.PROVIDER}
+    # What a person said is one thing, however often it is reported.
+    expiry = None if said else event.expires_at
+    return event.status, event.source, event.occurred_at, proof, expiry
 
 
-def _refuse_undoing_stop(row: Consent, entry: Entry) -> None:
-    """A STOP by the person is undone by their own START, or by what they agreed to later."""
-    stopped = row.status == Decision.REVOKED and row.source in {Source.PERSON, Source.PROVIDER}
-    by_person = entry.source == Source.PERSON
-    later_proof = bool(entry.proof) and entry.occurred_at > row.decided_at
-    if stopped and not by_person and not later_proof:
-        detail = (
-            "This person has asked for no more messages. Only their own START, or a proof of "
-            "agreement dated later, opens the way again."
-        )
-        raise Problem(
-            409,
-            "person_opted_out",
-            "The person has opted out",
-            detail,
-            [FieldProblem("proof", "person_opted_out", detail)],
-        )
+def _undoes_stop(known: Sequence[ConsentEvent], event: ConsentEvent) -> bool:
+    """Say whether others agree for somebody who has said STOP; what they say themselves is kept."""
+    theirs = event.source in {Source.PERSON, Source.PROVIDER}
+    if event.status != Decision.GRANTED or theirs:
+        return False
+    return not all(history.may_follow(event, stop) for stop in history.stops(known))
 
 
-def _take_over(row: Consent, entry: Entry, decision: Decision) -> None:
-    row.status = decision
-    row.expires_at = entry.expires_at
-    row.source = entry.source
-    row.proof = dict(entry.proof)
-    row.decided_at = entry.occurred_at
+def _follow(row: Consent, decided: ConsentEvent | None) -> bool:
+    """Make the row say what was decided; say whether there is anything to write."""
+    if decided is None:
+        return False
+    if decided.status == Decision.GRANTED:
+        row.cancel_pending = False
+    elif row.status == Decision.GRANTED:
+        row.cancel_pending = True
+    row.status = decided.status
+    row.expires_at = decided.expires_at
+    row.source = decided.source
+    row.proof = decided.proof
+    row.decided_at = decided.occurred_at
+    return True
 
 
 def _event(org: Organization, row: Consent, entry: Entry, decision: Decision) -> ConsentEvent:
@@ -249,6 +323,7 @@ def _write(rows: Iterable[Consent]) -> None:
                 "source": row.source,
                 "proof": row.proof,
                 "decided_at": row.decided_at,
+                "cancel_pending": row.cancel_pending,
                 "updated_at": now,
             }
             for row in rows

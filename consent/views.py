@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import django_filters
@@ -16,23 +15,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from consent import contacts, ledger
-from consent.models import Consent, Decision, Source
+from consent import ledger, taking
+from consent.models import Consent, Source
 from consent.serializers import (
+    ConsentBulkResultsSerializer,
+    ConsentBulkSerializer,
     ConsentDetailSerializer,
     ConsentSerializer,
     RecordConsentSerializer,
     RevokeSerializer,
+    judge,
 )
 from orgs import database
 from orgs.auth import CanManage, CanRead
-from orgs.models import ApiKey, Organization
-
-RECORD: dict[str, Callable[[Organization, Sequence[ledger.Entry]], list[Consent]]] = {
-    Decision.GRANTED: ledger.grant,
-    Decision.DENIED: ledger.deny,
-    Decision.REVOKED: ledger.revoke,
-}
+from orgs.models import ApiKey
+from orgs.problems import FieldProblem, Problem
 
 
 class ConsentFilter(django_filters.FilterSet):
@@ -84,21 +81,54 @@ class ConsentList(generics.ListAPIView[Consent]):
         """Record a decision and return the present answer."""
         body = RecordConsentSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        data, org, person = body.validated_data, _key(request).org, body.recipient()
         with transaction.atomic():
-            contact = contacts.find_or_create(org, [person])[person]
-            entry = ledger.Entry(
-                contact_id=contact.pk,
-                channel=data["channel"],
-                purpose=data["purpose"],
-                source=data["source"],
-                actor=f"key:{_key(request).prefix}",
-                occurred_at=data.get("occurred_at") or database.now(),
-                proof=data["proof"],
-                expires_at=data["expires_at"],
-            )
-            (consent,) = RECORD[data["status"]](org, [entry])
-        return Response(ConsentSerializer(consent).data, status=status.HTTP_201_CREATED)
+            (made,) = taking.take(_key(request).org, [body.validated_data], actor=_actor(request))
+            if made.opted_out:
+                raise ledger.opted_out()
+        return Response(ConsentSerializer(made.consent).data, status=status.HTTP_201_CREATED)
+
+
+class ConsentBulk(APIView):
+    """The door for many decisions at once."""
+
+    permission_classes = [CanManage]
+
+    @extend_schema(
+        summary="Record up to 1,000 consents",
+        description=(
+            "Each decision is judged by itself: the answer has a result for each, in order. "
+            "Repeating the request records nothing twice when each has its `occurred_at`."
+        ),
+        request=ConsentBulkSerializer,
+        responses={200: ConsentBulkResultsSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Record the good ones and say what is wrong with the others."""
+        given = request.data.get("consents") if isinstance(request.data, dict) else None
+        if not isinstance(given, list) or not 0 < len(given) <= taking.MOST:
+            detail = f"Give a list of 1 to {taking.MOST}."
+            problem = FieldProblem("consents", "invalid", detail)
+            raise Problem(400, "invalid", "Request not understood", detail, [problem])
+        judged = judge(given)
+        good = [data for data in judged if isinstance(data, dict)]
+        made = iter(taking.take(_key(request).org, good, actor=_actor(request)))
+        results = [
+            _result(next(made)) if isinstance(data, dict) else _refused(data) for data in judged
+        ]
+        return Response({"results": results})
+
+
+def _result(made: ledger.Recorded) -> dict[str, Any]:
+    if made.opted_out:
+        problem = ledger.opted_out()
+        return {"status": problem.status, "problem": problem.as_dict()}
+    created = made.result == ledger.RECORDED
+    return {"status": 201 if created else 200, "consent": ConsentSerializer(made.consent).data}
+
+
+def _refused(errors: list[FieldProblem]) -> dict[str, Any]:
+    problem = Problem(400, "invalid", "Consent refused", errors=errors)
+    return {"status": problem.status, "problem": problem.as_dict()}
 
 
 class ConsentDetail(generics.RetrieveAPIView[Consent]):
@@ -132,12 +162,16 @@ class RevokeConsent(APIView):
             channel=consent.channel,
             purpose=consent.purpose,
             source=Source.API,
-            actor=f"key:{_key(request).prefix}",
+            actor=_actor(request),
             occurred_at=database.now(),
             proof={"reason": reason} if reason else {},
         )
         (revoked,) = ledger.revoke(_key(request).org, [entry])
         return Response(ConsentSerializer(revoked).data)
+
+
+def _actor(request: Request) -> str:
+    return f"key:{_key(request).prefix}"
 
 
 def _key(request: Request) -> ApiKey:

@@ -19,20 +19,17 @@ from messaging import (
     holding,
     lanes,
     limits,
+    quiet_hours,
     screening,
     templates,
     transitions,
     windows,
+    withdrawals,
 )
 from messaging.candidates import Claimed
 from messaging.lanes import Turn
 from messaging.models import OutboundMessage, PhoneNumber
-from messaging.models.messages import (
-    CONSENT_REVOKED,
-    EXPIRED,
-    OUTSIDE_SERVICE_WINDOW,
-    TEMPLATE_NOT_SENDABLE,
-)
+from messaging.models.messages import EXPIRED, OUTSIDE_SERVICE_WINDOW, TEMPLATE_NOT_SENDABLE
 from messaging.providers.base import steady_seconds
 from messaging.screening import Screened
 from messaging.states import Cause, Status
@@ -147,6 +144,7 @@ def _claim(
     rows = screened.lock(turns)
     closed = _take_probes(numbers, probing, {row.phone_number_id for row in rows}, active, now)
     held = _postpone_held_templates(rows, numbers, active, now)
+    held |= quiet_hours.postpone([row for row in rows if row.pk not in held], now)
     refusals = _refusals([row for row in rows if row.pk not in held], numbers, now)
     _refuse(refusals, now)
     stay = held | {change.message_id for change in refusals}
@@ -228,12 +226,8 @@ def _refusals(
         if row.expires_at <= now:
             changes.append(expire(row.pk, now))
         elif not answers[_ask(row)].allowed:
-            text = f"Consent for {row.purpose} is {answers[_ask(row)].status}."
-            changes.append(
-                Change(
-                    row.pk, Cause.CONSENT, now, Status.CANCELLED, code=CONSENT_REVOKED, text=text
-                )
-            )
+            answer = answers[_ask(row)].status
+            changes.append(withdrawals.without_consent(row.pk, row.purpose, answer, now))
         elif row.pk in closed:
             text = "The 24-hour customer service window has closed; send a template instead."
             changes.append(_failed(row, OUTSIDE_SERVICE_WINDOW, text, now))

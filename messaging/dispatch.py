@@ -10,7 +10,7 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from messaging import attempts, circuit, holding, limits, outcomes, transitions
+from messaging import attempts, circuit, holding, limits, opt_outs, outcomes, transitions
 from messaging.circuit import Signs
 from messaging.claims import Claim, Claimed
 from messaging.outcomes import Verdict
@@ -61,6 +61,15 @@ def record(answers: Sequence[Answered]) -> None:
         now = database.now()
         policy = outcomes.current_policy()
         rows = transitions.lock(message.pk for message, _result in answers)
+        answers = [
+            (
+                message,
+                result.without_person()
+                if message.pk in rows and rows[message.pk].is_erased
+                else result,
+            )
+            for message, result in answers
+        ]
         by_attempt = {
             (message.pk, message.last_attempt_number): result for message, result in answers
         }
@@ -88,6 +97,13 @@ def record(answers: Sequence[Answered]) -> None:
         transitions.apply(rows, changes, now=now)
         holds.place(pauses, now)
         circuit.observe(signs, circuits, now)
+        opt_outs.hear_refusals(
+            [
+                opt_outs.Refused(message.pk, now, result.error_code)
+                for message, result in answers
+                if opt_outs.is_opt_out(result)
+            ]
+        )
         # Last, as a claim takes its probe first: holds are locked before organisations' rows.
         fresh = [
             answer for answer in answers if (answer[0].pk, answer[0].last_attempt_number) in charges

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from messaging import notices, statuses, troubles, windows
+from messaging import notices, opt_outs, statuses, troubles, windows
 from messaging.models import BusinessAccount, PhoneNumber, WebhookDelivery, WebhookEvent
 from messaging.providers.base import (
     Event,
     Inbound,
     Notice,
     NumberError,
+    Preference,
     Receipt,
     Unhandled,
 )
@@ -39,13 +40,14 @@ def process(items: Sequence[Item], now: datetime) -> list[WebhookEvent]:
     inbound: list[tuple[WebhookEvent, Inbound, PhoneNumber]] = []
     errors: list[tuple[WebhookEvent, NumberError, PhoneNumber]] = []
     told: list[tuple[WebhookEvent, Notice, BusinessAccount]] = []
+    preferences: list[tuple[WebhookEvent, Preference, PhoneNumber]] = []
     for item in items:
         event = item.event
         number = numbers.get(event.phone_number_id)
         row = _row(item, number, now)
         rows.append(row)
         if isinstance(event, Unhandled):
-            row.result = Result.POISON if event.error else Result.KEPT
+            row.result = _unhandled(event)
             row.error = event.error[:200]
         elif isinstance(event, Notice):
             account = accounts.get(event.account_id)
@@ -61,13 +63,23 @@ def process(items: Sequence[Item], now: datetime) -> list[WebhookEvent]:
             errors.append((row, event, number))
         elif isinstance(event, Inbound):
             inbound.append((row, event, number))
+        elif isinstance(event, Preference):
+            preferences.append((row, event, number))
         else:
             receipts.append((row, event, number))
     _take_notices(told, now)  # accounts are locked before messages
-    _take_inbound(inbound)
+    # Messages are locked before consents are written, as everywhere.
     _take_receipts(receipts, now)
+    _take_inbound(inbound, now)
+    _take_preferences(preferences, now)
     _take_errors(errors, now)
     return rows
+
+
+def _unhandled(event: Unhandled) -> Result:
+    if event.is_erased:
+        return Result.ERASED
+    return Result.POISON if event.error else Result.KEPT
 
 
 def poison(item: Item, error: str, now: datetime) -> WebhookEvent:
@@ -110,15 +122,18 @@ def _row(item: Item, number: PhoneNumber | None, now: datetime) -> WebhookEvent:
     if isinstance(event, Unhandled):
         row.topic = event.topic[:64]
         return row
-    if isinstance(event, Notice):
-        row.topic, row.occurred_at = event.topic[:64], event.at
-        return row
     if isinstance(event, NumberError):
         row.topic, row.error = f"error {event.error_code}"[:64], event.error_message[:200]
         return row
+    row.occurred_at = event.at
+    if isinstance(event, Notice):
+        row.topic = event.topic[:64]
+        return row
+    if isinstance(event, Preference):
+        row.topic = f"preference {event.value}"[:64]
+        return row
     row.topic = (event.status if isinstance(event, Receipt) else f"message {event.kind}")[:64]
     row.provider_message_id = event.provider_message_id[:255]
-    row.occurred_at = event.at
     return row
 
 
@@ -139,6 +154,17 @@ def _take_receipts(
         row.message_id = outcome.message_id
         if outcome.result == Result.UNMATCHED:
             row.look_again_at = now + _LOOK_AGAIN_FIRST
+        elif outcome.result == Result.ERASED:
+            row.provider_message_id = ""
+    opt_outs.hear_refusals(
+        [
+            opt_outs.Refused(
+                outcome.message_id, receipt.at, receipt.error_code, receipt.provider_message_id
+            )
+            for (_row, receipt, _number), outcome in zip(received, outcomes, strict=True)
+            if outcome.message_id is not None and opt_outs.is_opt_out(receipt)
+        ]
+    )
 
 
 def _take_errors(
@@ -149,8 +175,21 @@ def _take_errors(
         row.result = Result.APPLIED if stops else Result.KEPT
 
 
-def _take_inbound(received: Sequence[tuple[WebhookEvent, Inbound, PhoneNumber]]) -> None:
+def _take_preferences(
+    received: Sequence[tuple[WebhookEvent, Preference, PhoneNumber]], now: datetime
+) -> None:
+    understood = opt_outs.hear_preferences(
+        [(preference, number) for _row, preference, number in received], now
+    )
+    for (row, _preference, _number), known in zip(received, understood, strict=True):
+        row.result = Result.APPLIED if known else Result.KEPT
+
+
+def _take_inbound(
+    received: Sequence[tuple[WebhookEvent, Inbound, PhoneNumber]], now: datetime
+) -> None:
     opening = [(inbound, number) for _row, inbound, number in received if windows.opens(inbound)]
     windows.refresh(opening)
+    opt_outs.hear_inbound(opening, now)
     for row, inbound, _number in received:
         row.result = Result.APPLIED if windows.opens(inbound) else Result.KEPT

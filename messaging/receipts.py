@@ -12,6 +12,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, transacti
 from messaging import channels, events
 from messaging.events import Item
 from messaging.models import WebhookDelivery, WebhookEvent
+from messaging.persons import arriving
 from messaging.providers.whatsapp import webhook
 from orgs import database
 
@@ -94,7 +95,9 @@ def rematch() -> int:
             if (item.delivery.pk, item.position) in by_place
         ]
         found = 0
-        for fresh in events.process(items, now):
+        processed = events.process(items, now)
+        _empty_erased(items, processed)
+        for fresh in processed:
             row = by_place[fresh.delivery_id, fresh.position]
             found += fresh.result != WebhookEvent.Result.UNMATCHED
             _take_over(row, fresh, now)
@@ -147,7 +150,8 @@ def _read(delivery: WebhookDelivery) -> _Read:
     )
 
 
-def _finish(reads: Iterable[_Read], rows: Sequence[WebhookEvent], now: datetime) -> None:
+def _finish(reads: Sequence[_Read], rows: Sequence[WebhookEvent], now: datetime) -> None:
+    _empty_erased([item for read in reads for item in read.items], rows)
     database.insert_rows(WebhookEvent, [_values(row) for row in rows])
     database.update_rows(
         WebhookDelivery,
@@ -166,12 +170,22 @@ def _finish(reads: Iterable[_Read], rows: Sequence[WebhookEvent], now: datetime)
     )
 
 
+def _empty_erased(items: Iterable[Item], rows: Iterable[WebhookEvent]) -> None:
+    """Empty, in the deliveries, the events about people who were erased; both in one order."""
+    arriving.empty(
+        (item.delivery, item.position, item.event.raw)
+        for item, row in zip(items, rows, strict=True)
+        if row.result == WebhookEvent.Result.ERASED
+    )
+
+
 def _values(row: WebhookEvent) -> dict[str, object]:
     return {name: getattr(row, name) for name in _EVENT_COLUMNS}
 
 
 def _take_over(row: WebhookEvent, fresh: WebhookEvent, now: datetime) -> None:
     row.result, row.org_id, row.message_id = fresh.result, fresh.org_id, fresh.message_id
+    row.provider_message_id = fresh.provider_message_id
     if fresh.result != WebhookEvent.Result.UNMATCHED:
         row.look_again_at = None
         return
@@ -188,5 +202,6 @@ def _again(row: WebhookEvent) -> dict[str, object]:
         "result": row.result,
         "org_id": row.org_id,
         "message_id": row.message_id,
+        "provider_message_id": row.provider_message_id,
         "look_again_at": row.look_again_at,
     }

@@ -110,6 +110,8 @@ class _Fold:
         row, attempt = self.rows.get(key[0]), self.attempts.get(key)
         if row is None or attempt is None or not _agrees(row, attempt, receipt, number):
             return
+        if row.is_erased:
+            receipt = receipt.without_person()
         facts = _facts(row, attempt, receipt)
         if receipt.status == "failed":
             self._take_failure(place, facts, receipt, number)
@@ -145,6 +147,8 @@ class _Fold:
         if change is None:
             return StatusOutcome(Result.UNMATCHED)
         result = Result.APPLIED if id(change) in effective else Result.UNCHANGED
+        if self.rows[change.message_id].is_erased:
+            result = Result.ERASED
         return StatusOutcome(result, change.message_id)
 
     def _take_failure(

@@ -12,13 +12,15 @@ from celery import bootsteps
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from messaging import draining, receipts, rescue, wake
+from messaging import chores, draining, receipts, rescue, wake
 from messaging.dispatcher import Dispatcher
 
 logger = logging.getLogger(__name__)
 
 # How long a stop waits for the calls in flight, seconds: connect + read time-outs and the record.
 STOP_SECONDS = 45.0
+# Chores are looked for once in so many ticks: the claim asks for consent by itself.
+CHORES_EVERY = 5
 
 
 class Ticker:
@@ -28,10 +30,12 @@ class Ticker:
         self._dispatcher = Dispatcher()
         self._receipts = _Job(receipts.apply_pending, settings.OUTBOUND_TICK_SECONDS)
         self._rescue = _Job(rescue.rescue_overdue, settings.OUTBOUND_RESCUE_SECONDS)
+        self._chores = _Job(chores.do_some, CHORES_EVERY * settings.OUTBOUND_TICK_SECONDS)
         work = {
             "dispatcher": self._dispatch,
             "receipts": self._receipts.run,
             "rescue": self._rescue.run,
+            "chores": self._chores.run,
         }
         self._threads = [
             threading.Thread(target=run, name=name, daemon=True) for name, run in work.items()
@@ -51,6 +55,7 @@ class Ticker:
         self._dispatcher.stop()
         self._receipts.look()
         self._rescue.look()
+        self._chores.look()
         end = monotonic() + STOP_SECONDS
         for thread in self._threads:
             if thread.is_alive():

@@ -49,6 +49,7 @@ class Row:
     last_attempt_number: int
     template_name: str
     template_language: str
+    to_recipient: str
     status: str
     due_at: datetime | None
     claim_id: uuid.UUID | None
@@ -65,6 +66,11 @@ class Row:
     failed_at: datetime | None
     pricing: str
     updated_at: datetime | None = None  # written, never asked
+
+    @property
+    def is_erased(self) -> bool:
+        """Say whether its person was erased: then nothing that names them is written again."""
+        return not self.to_recipient
 
 
 _READ = tuple(field.name for field in fields(Row) if field.name != "updated_at")

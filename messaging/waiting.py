@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from consent import quiet
+from consent.models import Purpose
+from consent.quiet import QuietHours
 from messaging import holding
 from messaging.models import OutboundMessage
 from messaging.states import Status
@@ -16,6 +19,7 @@ from ratelimit.rules import Limit
 INACTIVE = "inactive"
 SCHEDULED = "scheduled"
 RETRY = "retry"
+QUIET_HOURS = "quiet_hours"
 _LIMITS = {
     Limit.PAIR.value: "Too many messages from this number to this person in a short time.",
     Limit.CONTACTS.value: "The portfolio has reached as many people in 24 hours as it may.",
@@ -34,22 +38,23 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Board:
-    """The holds in force at one moment, to ask about many messages."""
+    """The holds and quiet hours in force at one moment, to ask about many messages."""
 
     active: holding.Active
+    hours: Mapping[int, QuietHours]  # by organisation
     now: datetime
     throttled: Mapping[int, datetime]  # organisations held as a whole, and until when
 
     @classmethod
     def at(cls, now: datetime) -> Board:
-        """Read what stands still, by two queries."""
-        return cls(holds.active(now), now, quota.throttled(now))
+        """Read what stands still, by one query each."""
+        return cls(holds.active(now), quiet.of(), now, quota.throttled(now))
 
     def of(self, message: OutboundMessage) -> Waiting | None:
         """Return why the message waits; None when it does not.
 
         Of several reasons the one that lasts longest. Its number must be loaded with account,
-        app and organisation.
+        app and organisation, and its contact.
         """
         if message.status != Status.QUEUED:
             return None
@@ -63,10 +68,21 @@ class Board:
         if number.org_id in self.throttled:
             until = self.throttled[number.org_id]
             reasons.append(Waiting(Hold.Cause.THROTTLE, until, _THROTTLED))
-        later = own_time(message, self.now)
-        if later is not None:
-            reasons.append(later)
+        # Quiet hours first: the message is due when they end, and that is why.
+        reasons += [
+            reason for reason in (self._quiet(message), own_time(message, self.now)) if reason
+        ]
         return max(reasons, key=lambda reason: _lasts(reason.until), default=None)
+
+    def _quiet(self, message: OutboundMessage) -> Waiting | None:
+        hours = self.hours.get(message.org_id)
+        if hours is None or message.purpose != Purpose.MARKETING:
+            return None
+        person = message.contact
+        places = quiet.zones(person.phone, person.time_zone, hours.zone)
+        until = quiet.opens_at(hours, places, self.now)
+        text = "It is quiet hours where the person is; marketing waits."
+        return Waiting(QUIET_HOURS, until, text) if until else None
 
     def _held(self, hold: Hold) -> Waiting:
         text = hold.detail or f"{hold.get_scope_display()}: {hold.get_cause_display()}"

@@ -47,6 +47,19 @@ def compiled(query: models.QuerySet[Any, Any]) -> tuple[str, tuple[Any, ...]]:
     return sql, tuple(parameters)
 
 
+def held(rows: models.QuerySet[Any, Any]) -> list[tuple[Any, ...]]:
+    """Return the rows of a query of values, holding them until the end of the transaction.
+
+    Others may hold and change them too, but neither delete them nor change what identifies them.
+    On SQLite nobody else writes meanwhile anyway.
+    """
+    sql, parameters = compiled(rows)
+    lock = " FOR KEY SHARE" if connection.vendor == "postgresql" else ""
+    with connection.cursor() as cursor:
+        cursor.execute(sql + lock, parameters)
+        return list(cursor.fetchall())
+
+
 class Among(In):
     """``__among``: as ``__in``, but on PostgreSQL one array parameter instead of one each.
 

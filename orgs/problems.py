@@ -49,3 +49,18 @@ class Problem(Exception):  # noqa: N818 - the standard's own word
 def invalid(field: str, code: str, detail: str) -> Problem:
     """Return the problem of one wrong field (422)."""
     return Problem(422, "invalid", "Invalid request", detail, [FieldProblem(field, code, detail)])
+
+
+def field_problems(details: Any, path: str = "") -> list[FieldProblem]:
+    """Flatten the full details of a ValidationError into one list with dotted field paths."""
+    if isinstance(details, dict) and set(details) == {"message", "code"}:
+        return [FieldProblem(path or "body", str(details["code"]), str(details["message"]))]
+    if isinstance(details, dict):
+        items = [(str(name), value) for name, value in details.items()]
+    else:
+        items = [("", value) for value in details]
+    found: list[FieldProblem] = []
+    for name, value in items:
+        inner = path if name in {"", "non_field_errors"} else f"{path}.{name}".strip(".")
+        found += field_problems(value, inner)
+    return found

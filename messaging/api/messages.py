@@ -35,7 +35,7 @@ from orgs.problems import Problem
 def messages_of(request: Request) -> MessageQuerySet:
     """Return the messages of the key's organisation, and no others."""
     return OutboundMessage.objects.of(key_of(request).org).select_related(
-        "phone_number__account__app", "phone_number__org"
+        "phone_number__account__app", "phone_number__org", "contact"
     )
 
 

@@ -8,12 +8,14 @@ from messaging.models.messages import (
     OutboundMessage,
 )
 from messaging.models.notices import ProviderNotice
+from messaging.models.people import Erasure
 from messaging.models.templates import MessageTemplate
 from messaging.models.webhooks import WebhookDelivery, WebhookEvent
 
 __all__ = [
     "BusinessAccount",
     "DeadLetter",
+    "Erasure",
     "MessageEvent",
     "MessageTemplate",
     "MetaApp",

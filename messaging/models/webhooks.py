@@ -77,6 +77,7 @@ class WebhookEvent(models.Model):
         FOREIGN = "FOREIGN", "Not of this app or organisation"
         KEPT = "KEPT", "Kept, not acted on"
         POISON = "POISON", "Could not be processed"
+        ERASED = "ERASED", "About somebody who was erased; emptied"
 
     delivery = models.ForeignKey(WebhookDelivery, on_delete=models.CASCADE, related_name="events")
     org = models.ForeignKey(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -104,6 +104,10 @@ class Result:
     trace_id: str = ""  # fbtrace_id, for Meta's support
     excerpt: str = ""  # redacted start of an answer we could not understand, bounded
 
+    def without_person(self) -> Result:
+        """Return what may be kept of an erased person; Meta's ids hold the phone number."""
+        return replace(self, provider_message_id="", error_message="", trace_id="", excerpt="")
+
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
@@ -121,6 +125,10 @@ class Receipt:
     rule: ErrorRule | None = None
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
+    def without_person(self) -> Receipt:
+        """Return what may be kept of an erased person."""
+        return replace(self, provider_message_id="", error_message="")
+
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
@@ -133,6 +141,20 @@ class Inbound:
     phone: str = field(repr=False)  # E.164 with +, or "" when the person hides it
     bsuid: str = field(repr=False)
     kind: str
+    raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """What a person set in WhatsApp itself about messages from one of our numbers."""
+
+    at: datetime
+    phone_number_id: str
+    account_id: str
+    phone: str = field(repr=False)  # E.164 with +, or "" when the person hides it
+    bsuid: str = field(repr=False)
+    value: str  # stop, resume, signup, or a word we do not know
+    is_marketing: bool  # else about a category we do not know
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
@@ -224,9 +246,10 @@ class Unhandled:
     account_id: str
     error: str = ""
     raw: Any = field(default=None, repr=False)
+    is_erased: bool = False  # emptied, because it was about somebody who was erased
 
 
-Event = Receipt | Inbound | Notice | NumberError | Unhandled
+Event = Receipt | Inbound | Preference | Notice | NumberError | Unhandled
 
 
 class Provider(Protocol):

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from consent.models import Consent, Contact
 from tests.factories.consent import ConsentFactory, ContactFactory
@@ -82,3 +87,84 @@ def test_a_person_who_opted_out_stays_out(api):
     record(api, status="REVOKED", source="person")
     answer = record(api)
     assert (answer.status_code, answer.json()["code"]) == (409, "person_opted_out")
+
+
+def test_a_decision_of_the_future_is_refused(api):
+    answer = record(api, occurred_at=(timezone.now() + timedelta(days=1)).isoformat())
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "occurred_at"
+
+
+def test_an_agreement_said_to_be_the_persons_own_needs_its_proof(api):
+    answer = record(api, source="person")
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["field"] == "proof"
+    assert record(api, source="person", proof={"text": "Yes, I agree"}).status_code == 201
+
+
+@pytest.mark.parametrize("proof", [{"text": "a\x00b"}, {"n": 2**70}, {"text": "x" * 11_000}])
+def test_a_proof_that_cannot_be_kept_is_refused(api, proof):
+    answer = record(api, proof=proof)
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (400, "proof")
+
+
+def test_the_letters_of_an_escape_are_no_nul(api):
+    assert record(api, proof={"text": "a\\u0000b"}).status_code == 201
+
+
+def test_a_clock_ahead_of_ours_does_not_outlive_a_stop(api):
+    record(api, occurred_at=(timezone.now() + timedelta(minutes=4)).isoformat())
+    stop = record(api, status="REVOKED", source="person", proof={"text": "STOP"})
+    assert stop.json()["status"] == "REVOKED"
+
+
+class TestBulk:
+    def bulk(self, api, *items):
+        return api.post(f"{URL}/bulk", {"consents": list(items)}, format="json")
+
+    def test_the_good_ones_go_in_and_the_others_are_explained(self, api, org):
+        good = {"phone": PHONE, "purpose": "marketing"}
+        answer = self.bulk(
+            api, good, {**good, "phone": "12"}, {**good, "purpose": "x"}, "nonsense", good
+        )
+        assert answer.status_code == 200
+        results = answer.json()["results"]
+        assert [item["status"] for item in results] == [201, 400, 400, 400, 200]
+        assert results[1]["problem"]["errors"][0]["field"] == "phone"
+        assert results[0]["consent"]["status"] == "GRANTED"
+        assert Consent.objects.of(org).count() == 1
+
+    def test_a_stop_is_not_undone_and_the_rest_is_recorded(self, api, org):
+        record(api, status="REVOKED", source="person", proof={"text": "STOP"})
+        other = {"phone": "+12025550188", "purpose": "marketing"}
+        results = self.bulk(api, {"phone": PHONE, "purpose": "marketing"}, other).json()["results"]
+        assert [item["status"] for item in results] == [409, 201]
+        assert results[0]["problem"]["code"] == "person_opted_out"
+
+    @pytest.mark.parametrize("body", [{}, {"consents": []}, {"consents": "x"}, []])
+    def test_it_wants_a_list(self, api, body):
+        answer = api.post(f"{URL}/bulk", body, format="json")
+        assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+
+    def test_the_statements_do_not_grow_with_the_decisions(self, api):
+        record(api)  # the key is known from here on
+        counts = []
+        for first, many in ((100, 2), (200, 60)):
+            items = [
+                {
+                    "phone": f"+1202555{first + n:04}",
+                    "purpose": "marketing",
+                    "occurred_at": "2026-01-01T00:00:00Z",
+                }
+                for n in range(many)
+            ]
+            with CaptureQueriesContext(connection) as captured:
+                assert self.bulk(api, *items).status_code == 200
+            counts.append(len(captured))
+        assert counts[0] == counts[1]
+
+    def test_where_somebody_is_can_be_told(self, api):
+        self.bulk(api, {"phone": PHONE, "purpose": "marketing", "time_zone": "America/Denver"})
+        assert Contact.objects.get().time_zone == "America/Denver"
+        wrong = {"phone": PHONE, "purpose": "marketing", "time_zone": "Mars/Olympus"}
+        assert self.bulk(api, wrong).json()["results"][0]["status"] == 400

@@ -83,3 +83,86 @@ def test_the_api_page_shows_the_calls(stack: Stack, page: Page):
     page.goto(f"{stack.base_url}/api/docs/")
     page.get_by_text("Send a message").wait_for()
     page.get_by_text("Take a webhook of Meta").wait_for()
+
+
+def test_a_person_is_looked_at_exported_and_erased(stack: Stack, page: Page):
+    phone = "+12025554299"
+    message_id = stack.queue(phone)
+    stack.wait_status(message_id, "DELIVERED")
+
+    page.goto(f"{stack.base_url}/admin/consent/contact/?q={phone.replace('+', '%2B')}")
+    page.click("#result_list tbody tr th a")
+    text = page.inner_text("body")
+    assert phone in text
+    assert "Granted" in text
+    assert "order_update" in text
+    picture(page, "person")
+    page.click("a:has-text('Record a decision')")
+    page.fill("[name=proof]", "Signed form of the fair")
+    page.fill("[name=reason]", "handed in at the desk")
+    picture(page, "decide")
+    page.click("button:has-text('Record')")
+    page.wait_for_selector("text=What holds now: granted")
+    assert "Signed form of the fair" in page.inner_text("body")
+    picture(page, "decided")
+    with page.expect_download() as download:
+        page.click("text=Export everything")
+    assert phone in download.value.path().read_text()
+
+    page.click("a:has-text('Erase')")
+    picture(page, "erase")
+    page.fill("[name=reason]", "asked by letter")
+    page.click("button:has-text('Erase')")
+    page.wait_for_selector("text=Nothing more is sent to this person")
+    for _ in range(100):
+        page.goto(f"{stack.base_url}/admin/consent/contact/?q={phone.replace('+', '%2B')}")
+        if not page.query_selector("#result_list tbody tr th a"):
+            break
+        page.wait_for_timeout(200)
+    else:
+        pytest.fail("The person is still found by phone.")
+
+
+def test_a_consent_is_revoked_from_the_list(stack: Stack, page: Page):
+    phone = "+12025554298"
+    stack.wait_status(stack.queue(phone), "DELIVERED")
+    page.goto(f"{stack.base_url}/admin/consent/consent/?q={phone.replace('+', '%2B')}")
+    page.click("#result_list tbody input[name=_selected_action]")
+    page.select_option("select[name=action]", "revoke_selected", force=True)
+    page.fill("[name=reason]", "asked by phone")
+    picture(page, "revoke")
+    page.click("button:has-text('Run')")
+    page.wait_for_selector("text=1 consent(s) revoked.")
+
+
+def test_the_rules_of_stop_and_quiet_hours_are_set(stack: Stack, page: Page):
+    page.goto(f"{stack.base_url}/admin/consent/consentpolicy/add/")
+    page.fill("[name=stop_words]", "genug\nbasta")
+    picture(page, "policy")
+    assert "in 12 languages" in page.inner_text("body")
+
+
+def test_a_file_of_consents_is_tried_out_and_recorded(stack: Stack, page: Page, tmp_path):
+    file = tmp_path / "people.csv"
+    file.write_text(
+        "phone,purpose,proof_text\n+12025554301,marketing,Yes\n"
+        "+12025554302,marketing,Yes\n12,marketing,\n"
+    )
+    page.goto(f"{stack.base_url}/admin/consent/consentimport/add/")
+    page.select_option("[name=org]", index=1, force=True)
+    page.set_input_files("[name=file]", file)
+    picture(page, "upload")
+    page.click("button:has-text('Save') >> nth=-1")
+    page.wait_for_selector("text=2 granted, 1 with mistakes", timeout=30_000)
+    picture(page, "preview")
+    page.click("a:has-text('Record')")
+    page.click("button:has-text('Record')")
+    page.wait_for_selector("text=Recorded", timeout=30_000)
+    picture(page, "recorded")
+
+
+def picture(page: Page, name: str) -> None:
+    """Keep a picture for whoever wants to look, in the folder SCREENSHOTS names."""
+    folder = os.environ.get("SCREENSHOTS")
+    if folder:
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)

@@ -11,6 +11,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from consent import taking
+from consent.models import Consent
 from messaging.models import BusinessAccount, MessageEvent, MetaApp, OutboundMessage
 from messaging.states import Status
 from orgs import keys
@@ -18,7 +20,7 @@ from orgs.models import ApiKey, AuditEvent
 from ratelimit import holds
 from ratelimit.holds import HoldRequest
 from ratelimit.models import Hold
-from tests.factories.consent import ConsentFactory
+from tests.factories.consent import ConsentFactory, ContactFactory
 from tests.factories.messaging import AttemptFactory, MessageFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
@@ -64,6 +66,8 @@ PAGES = [
     "ratelimit_hold",
     "consent_contact",
     "consent_consent",
+    "consent_consentpolicy",
+    "consent_consentimport",
     "orgs_organization",
     "orgs_apikey",
     "orgs_auditevent",
@@ -261,10 +265,25 @@ class TestSecrets:
 def test_consents_are_revoked_with_an_audit_row(client, staff, failed):
     consent = ConsentFactory(contact=failed.contact)
     url = reverse("admin:consent_consent_changelist")
-    client.post(url, {"action": "revoke_selected", ACTION_CHECKBOX_NAME: [consent.pk]})
+    chosen = {"action": "revoke_selected", ACTION_CHECKBOX_NAME: [consent.pk]}
+    client.post(url, chosen)
+    consent.refresh_from_db()
+    assert consent.status == "GRANTED"  # nobody has said why
+    client.post(url, {**chosen, "reason": "asked by phone"})
+    assert AuditEvent.objects.get(action="consent.revoked").reason == "asked by phone"
     consent.refresh_from_db()
     assert (consent.status, consent.source) == ("REVOKED", "console")
     assert AuditEvent.objects.get().action == "consent.revoked"
+
+
+def test_a_long_list_of_consents_is_revoked_slice_by_slice(client, staff, failed, monkeypatch):
+    monkeypatch.setattr(taking, "MOST", 2)
+    many = [ConsentFactory(contact=ContactFactory(org=failed.org)) for _ in range(5)]
+    chosen = {"action": "revoke_selected", ACTION_CHECKBOX_NAME: [row.pk for row in many]}
+    client.post(reverse("admin:consent_consent_changelist"), {**chosen, "reason": "r"})
+    assert (
+        Consent.objects.filter(pk__in=chosen[ACTION_CHECKBOX_NAME], status="REVOKED").count() == 5
+    )
 
 
 def test_the_console_wants_a_login(client):

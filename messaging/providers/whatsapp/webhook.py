@@ -10,7 +10,15 @@ from typing import Any
 
 import orjson
 
-from messaging.providers.base import ErrorRule, Event, Inbound, NumberError, Receipt, Unhandled
+from messaging.providers.base import (
+    ErrorRule,
+    Event,
+    Inbound,
+    NumberError,
+    Preference,
+    Receipt,
+    Unhandled,
+)
 from messaging.providers.whatsapp import notices
 from messaging.providers.whatsapp.errors import ErrorTable
 from messaging.providers.whatsapp.redaction import redact
@@ -22,6 +30,8 @@ _LONGEST_ID = 255
 _LONGEST_TEXT = 500
 # Meta batches up to 1,000 updates; a body of 3 MB could hold more by mistake.
 MOST_EVENTS = 5000
+# What stands in the place of an event about somebody who was erased.
+ERASED = {"erased": True}
 # The parts of a price, in this order.
 PRICING = ("pricing_model", "type", "category")
 
@@ -76,7 +86,7 @@ def parse(body: bytes, table: ErrorTable) -> list[Event]:
         message = "The body is not a webhook of the Cloud API."
         raise WebhookError(message)
     found: list[Event] = []
-    for event in _events(content["entry"], table):
+    for event in events(content["entry"], table):
         found.append(event)
         if len(found) > MOST_EVENTS:
             message = f"The body holds more than {MOST_EVENTS} events."
@@ -84,7 +94,8 @@ def parse(body: bytes, table: ErrorTable) -> list[Event]:
     return found
 
 
-def _events(entries: list[Any], table: ErrorTable) -> Iterator[Event]:
+def events(entries: list[Any], table: ErrorTable) -> Iterator[Event]:
+    """Yield the events in their order; ``raw`` of each is the very part of the entries."""
     for entry in entries:
         changes = entry.get("changes") if isinstance(entry, dict) else None
         if not isinstance(changes, list):
@@ -106,6 +117,12 @@ def _change(change: Any, account_id: str, time: object, table: ErrorTable) -> It
     if topic in notices.TOPICS:
         read = partial(notices.read, topic, value, account_id, time)
         yield _guarded(read, topic, number, account_id, value)
+        return
+    if topic == "user_preferences" and _list(value, topic):
+        for item in _list(value, topic):
+            yield _guarded(
+                partial(_preference, item, number, account_id), topic, number, account_id, item
+            )
         return
     if topic != "messages":
         yield Unhandled(topic, number, account_id, raw=value)
@@ -140,6 +157,8 @@ def _change(change: Any, account_id: str, time: object, table: ErrorTable) -> It
 def _guarded(
     read: Callable[[], Event], topic: str, number: str, account_id: str, raw: Any
 ) -> Event:
+    if raw == ERASED:
+        return Unhandled(topic, number, account_id, raw=raw, is_erased=True)
     try:
         return read()
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
@@ -199,11 +218,29 @@ def _inbound(
         at=moment(item["timestamp"]),
         phone_number_id=number,
         account_id=account_id,
-        phone=f"+{digits}" if digits.isascii() and digits.isdigit() and len(digits) < 16 else "",
+        phone=_phone(digits),
         bsuid=bsuid[:140],
         kind=text(item.get("type"))[:32] or "unknown",
         raw=item,
     )
+
+
+def _preference(item: dict[str, Any], number: str, account_id: str) -> Preference:
+    return Preference(
+        at=moment(item["timestamp"]),
+        phone_number_id=number,
+        account_id=account_id,
+        phone=_phone(text(item.get("wa_id")).lstrip("+")),
+        bsuid=text(item.get("user_id"))[:140],
+        value=text(item["value"]).lower()[:32],
+        is_marketing=item.get("category") == "marketing_messages",
+        raw=item,
+    )
+
+
+def _phone(digits: str) -> str:
+    """Return E.164 with +; empty for what is no number."""
+    return f"+{digits}" if digits.isascii() and digits.isdigit() and len(digits) < 16 else ""
 
 
 def _people(value: dict[str, Any]) -> dict[str, str]:

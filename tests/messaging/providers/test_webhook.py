@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from messaging.providers.base import Inbound, Outcome, Receipt, Unhandled
+from messaging.providers.base import Inbound, Outcome, Preference, Receipt, Unhandled
 from messaging.providers.whatsapp import callback, webhook
 from messaging.providers.whatsapp.errors import DEFAULT_TABLE
 from tests.messaging.providers.test_content import json_values
@@ -222,3 +222,10 @@ class TestCallback:
     @given(text=st.text(max_size=60) | json_values.map(json.dumps))
     def test_whatever_comes_is_answered(self, text):
         callback.decode(text)
+
+
+def test_a_preference_says_who_wants_what_about_marketing():
+    (event,) = sample("user_preferences_stop")
+    assert isinstance(event, Preference)
+    assert (event.phone, event.value, event.is_marketing) == ("+12025550123", "stop", True)
+    assert event.bsuid.startswith("US.")

@@ -1,0 +1,158 @@
+"""The console's pages for consents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django import forms
+from django.contrib import admin, messages
+from django.db import transaction
+from django.db.models import QuerySet
+from django.http import HttpRequest, StreamingHttpResponse
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action, display
+from unfold.forms import ActionForm
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from consent import ledger, taking
+from consent.admin.access import ReadOnly
+from consent.models import Consent, ConsentEvent, Decision, Source
+from consent.phones import mask, to_e164
+from consent.transfer import exporting
+from orgs import audit, database
+from orgs.models import Organization
+
+
+class ConsentEventInline(ReadOnly, TabularInline[ConsentEvent, Consent]):
+    """The history of a consent."""
+
+    model = ConsentEvent
+    verbose_name_plural = "history"
+    extra = 0
+    ordering = ["id"]
+    fields = ["occurred_at", "status", "expires_at", "source", "actor", "proof", "recorded_at"]
+    readonly_fields = fields
+
+
+class ReasonForm(ActionForm):
+    """The choice of an action, with the reason for it."""
+
+    reason = forms.CharField(
+        required=False,
+        max_length=500,
+        label="",
+        widget=UnfoldAdminTextInputWidget(
+            attrs={"placeholder": "Reason, for the audit trail", "aria-label": "Reason"}
+        ),
+    )
+
+
+@admin.register(Consent)
+class ConsentAdmin(ReadOnly, ModelAdmin[Consent]):
+    """The present answers, with their history."""
+
+    list_display = ["person", "purpose", "channel", "state", "expires_at", "org", "decided_at"]
+    list_filter = ["status", "purpose", "org"]
+    list_select_related = ["org", "contact"]
+    search_fields = ["contact__phone"]
+    search_help_text = "Phone number in E.164; exact."
+    show_full_result_count = False
+    ordering = ["-id"]
+    actions = ["revoke_selected"]
+    action_form = ReasonForm
+    actions_list = ["export_csv"]
+    inlines = [ConsentEventInline]
+    exclude = ["contact"]
+    readonly_fields = ["person"]
+
+    def get_search_results(
+        self, _request: HttpRequest, queryset: QuerySet[Consent], search_term: str
+    ) -> tuple[QuerySet[Consent], bool]:
+        """Find by the whole phone number."""
+        if not search_term.strip():
+            return queryset, False
+        try:
+            return queryset.filter(contact__phone=to_e164(search_term)), False
+        except ValueError:
+            return queryset.none(), False
+
+    @display(description="Person", ordering="contact")
+    def person(self, consent: Consent) -> str:
+        """Return the masked phone number or id."""
+        return mask(consent.contact.phone or consent.contact.bsuid or "") or "erased"
+
+    @display(
+        description="Status",
+        ordering="status",
+        label={
+            Decision.GRANTED: "success",
+            Decision.DENIED: "warning",
+            Decision.REVOKED: "danger",
+        },
+    )
+    def state(self, consent: Consent) -> tuple[str, str]:
+        """Return the present answer."""
+        return consent.status, Decision(consent.status).label
+
+    @action(description="Export as CSV", permissions=["export"], url_path="export-csv")
+    def export_csv(self, request: HttpRequest) -> StreamingHttpResponse:
+        """Hand out the consents the list shows, with its filters; an import reads the file."""
+        chosen = self.get_changelist_instance(request).get_queryset(request)
+        actor = f"user:{request.user.pk}"
+        audit.record([audit.Entry(None, actor, "consents.exported", "consents:csv")])
+        return StreamingHttpResponse(
+            exporting.lines(chosen),
+            content_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": 'attachment; filename="consents.csv"'},
+        )
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        """Say whether this person may take people's data out."""
+        return bool(request.user.has_perm("consent.export_contact"))
+
+    @admin.action(description="Revoke selected", permissions=["revoke"])
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Consent]) -> None:
+        """Take the consents back; queued messages they cover are stopped before sending."""
+        reason = request.POST.get("reason", "").strip()[:500]
+        if not reason:
+            text = "Say why, so that others can follow it later; nothing was revoked."
+            self.message_user(request, text, messages.WARNING)
+            return
+        count, last = 0, 0
+        standing = queryset.exclude(status=Decision.REVOKED).select_related("org").order_by("pk")
+        # Slice by slice: all of a long list may have been chosen.
+        while chosen := list(standing.filter(pk__gt=last)[: taking.MOST]):
+            _revoke(chosen, f"user:{request.user.pk}", reason)
+            count, last = count + len(chosen), chosen[-1].pk
+        self.message_user(request, f"{count} consent(s) revoked.", messages.SUCCESS)
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Say whether this person may revoke consents."""
+        return bool(request.user.has_perm("consent.change_consent"))
+
+
+@transaction.atomic
+def _revoke(chosen: Sequence[Consent], actor: str, reason: str) -> None:
+    now = database.now()
+    by_org: dict[Organization, list[Consent]] = {}
+    for consent in chosen:
+        by_org.setdefault(consent.org, []).append(consent)
+    for org, consents in by_org.items():
+        entries = [
+            ledger.Entry(
+                contact_id=consent.contact_id,
+                channel=consent.channel,
+                purpose=consent.purpose,
+                source=Source.CONSOLE,
+                actor=actor,
+                occurred_at=now,
+            )
+            for consent in consents
+        ]
+        ledger.revoke(org, entries)
+        audit.record(
+            [
+                audit.Entry(org.pk, actor, "consent.revoked", f"consent:{consent.pk}", reason)
+                for consent in consents
+            ]
+        )

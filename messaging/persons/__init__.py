@@ -1,0 +1,1 @@
+"""A person as a whole: everything we hold about them, exported or erased."""
