@@ -341,6 +341,8 @@ OUTBOUND_STOP_PROBE_SECONDS = env.seconds("OUTBOUND_STOP_PROBE_SECONDS", 900.0, 
 # Finished messages with their attempts and timeline, and webhooks as received, are deleted
 # after so many days; 0 keeps them for ever.
 OUTBOUND_MESSAGE_RETENTION_DAYS = env.whole("OUTBOUND_MESSAGE_RETENTION_DAYS", 180)
+# What people write is kept as long as messages are, its text for so many days; 0: no text at all.
+OUTBOUND_INBOUND_TEXT_DAYS = env.whole("OUTBOUND_INBOUND_TEXT_DAYS", 30)
 OUTBOUND_WEBHOOK_RETENTION_DAYS = env.whole("OUTBOUND_WEBHOOK_RETENTION_DAYS", 30)
 OUTBOUND_RESCUE_SECONDS = env.seconds("OUTBOUND_RESCUE_SECONDS", 15.0, at_least=0.05)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from messaging import notices, opt_outs, statuses, troubles, windows
+from messaging import moves, notices, opt_outs, statuses, troubles, windows
 from messaging.models import BusinessAccount, PhoneNumber, WebhookDelivery, WebhookEvent
 from messaging.providers.base import (
     Event,
@@ -17,6 +17,7 @@ from messaging.providers.base import (
     Receipt,
     Unhandled,
 )
+from messaging.received import keep, with_contacts
 
 Result = WebhookEvent.Result
 
@@ -188,8 +189,14 @@ def _take_preferences(
 def _take_inbound(
     received: Sequence[tuple[WebhookEvent, Inbound, PhoneNumber]], now: datetime
 ) -> None:
-    opening = [(inbound, number) for _row, inbound, number in received if windows.opens(inbound)]
-    windows.refresh(opening)
+    named = [
+        (inbound, number) for _row, inbound, number in received if inbound.phone or inbound.bsuid
+    ]
+    moves.follow(named, now)  # before anybody is looked up by a name they have left
+    opening = [(inbound, number) for inbound, number in named if windows.opens(inbound)]
+    written = with_contacts([item for item in named if item[0].kind != "system"])
+    keep(written, now)
+    windows.refresh([item for item in written if windows.opens(item[0])])
     opt_outs.hear_inbound(opening, now)
     for row, inbound, _number in received:
         row.result = Result.APPLIED if windows.opens(inbound) else Result.KEPT

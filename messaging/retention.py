@@ -5,8 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
 
-from messaging.models import OutboundMessage, WebhookDelivery
+from messaging.models import InboundMessage, OutboundMessage, WebhookDelivery
 from messaging.states import Status
 from orgs import database
 from orgs.append_only import deletion_allowed
@@ -51,6 +53,30 @@ def purge_webhooks() -> int:
         )
         WebhookDelivery.objects.filter(pk__in=ids).delete()
     return len(ids)
+
+
+def purge_inbound() -> int:
+    """Delete one batch of what people wrote past its retention; return how many."""
+    cutoff = _cutoff(settings.OUTBOUND_MESSAGE_RETENTION_DAYS)
+    if cutoff is None:
+        return 0
+    with transaction.atomic():
+        ids = _oldest(InboundMessage.objects.filter(received_at__lt=cutoff))
+        InboundMessage.objects.filter(pk__in=ids).delete()
+    return len(ids)
+
+
+def purge_inbound_texts() -> int:
+    """Empty one batch of texts past ``OUTBOUND_INBOUND_TEXT_DAYS``; return how many."""
+    cutoff = database.now() - timedelta(days=settings.OUTBOUND_INBOUND_TEXT_DAYS)
+    with transaction.atomic():
+        ids = _oldest(InboundMessage.objects.filter(received_at__lt=cutoff).exclude(text=""))
+        return InboundMessage.objects.filter(pk__in=ids).update(text="")
+
+
+def _oldest(rows: QuerySet[InboundMessage]) -> list[int]:
+    locked = rows.select_for_update(skip_locked=True).order_by("received_at")
+    return list(locked.values_list("pk", flat=True)[:BATCH])
 
 
 def _cutoff(days: int) -> datetime | None:

@@ -59,3 +59,5 @@ def purge() -> None:
     """Delete what has been kept long enough."""
     drain(retention.purge_messages)
     drain(retention.purge_webhooks)
+    drain(retention.purge_inbound)
+    drain(retention.purge_inbound_texts)

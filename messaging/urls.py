@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from messaging.api import batches, dlq, messages, quota, sending, templates, webhooks
+from messaging.api import batches, dlq, inbound, messages, quota, sending, templates, webhooks
 
 # Webhooks are the busiest, then new messages.
 urlpatterns = [
@@ -38,6 +38,7 @@ urlpatterns = [
         sending.ResumePhoneNumber.as_view(),
         name="number-resume",
     ),
+    path("inbound-messages", inbound.InboundList.as_view(), name="inbound-list"),
     path("templates", templates.TemplateList.as_view(), name="template-list"),
     path("templates/sync", templates.SyncTemplates.as_view(), name="template-sync"),
     path("sending", sending.Sending.as_view(), name="sending"),

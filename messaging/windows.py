@@ -11,8 +11,6 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.expressions import Combinable
 
-from consent import contacts
-from consent.contacts import Recipient
 from messaging.models import PhoneNumber, ServiceWindow
 from messaging.providers.base import Inbound
 from messaging.providers.whatsapp.content import TEMPLATE
@@ -26,6 +24,7 @@ OPEN_FOR = timedelta(hours=23, minutes=55)
 _OPENS_NOTHING = frozenset({"reaction", "system", "unsupported"})
 
 Pair = tuple[int, int]  # phone number pk, contact pk
+Written = tuple[Inbound, PhoneNumber, int]  # with the contact who wrote it
 
 
 def needs_window(kind: str) -> bool:
@@ -73,10 +72,10 @@ def opens(inbound: Inbound) -> bool:
 
 
 @transaction.atomic
-def refresh(received: Sequence[tuple[Inbound, PhoneNumber]]) -> None:
+def refresh(written: Sequence[Written]) -> None:
     """Open the window of each person who wrote; only a later message moves it."""
     latest: dict[Pair, tuple[datetime, PhoneNumber]] = {}
-    for inbound, number, contact_id in _with_contacts(received):
+    for inbound, number, contact_id in written:
         pair = (number.pk, contact_id)
         if pair not in latest or latest[pair][0] < inbound.at:
             latest[pair] = (inbound.at, number)
@@ -107,22 +106,3 @@ def refresh(received: Sequence[tuple[Inbound, PhoneNumber]]) -> None:
         and row.last_inbound_at < latest[pair][0]
     ]
     database.update_rows(ServiceWindow, later)
-
-
-def _with_contacts(
-    received: Sequence[tuple[Inbound, PhoneNumber]],
-) -> list[tuple[Inbound, PhoneNumber, int]]:
-    by_org: dict[int, list[tuple[Inbound, PhoneNumber]]] = {}
-    for inbound, number in received:
-        by_org.setdefault(number.org_id, []).append((inbound, number))
-    found: list[tuple[Inbound, PhoneNumber, int]] = []
-    for entries in by_org.values():
-        people = contacts.find_or_create(
-            entries[0][1].org, [_person(inbound) for inbound, _number in entries]
-        )
-        found += [(inbound, number, people[_person(inbound)].pk) for inbound, number in entries]
-    return found
-
-
-def _person(inbound: Inbound) -> Recipient:
-    return Recipient(phone=inbound.phone or None, bsuid=inbound.bsuid or None)

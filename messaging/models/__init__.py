@@ -1,6 +1,7 @@
 """The tables of the app, by life cycle."""
 
 from messaging.models.accounts import BusinessAccount, MetaApp, PhoneNumber, ServiceWindow
+from messaging.models.inbound import InboundMessage
 from messaging.models.messages import (
     DeadLetter,
     MessageEvent,
@@ -16,6 +17,7 @@ __all__ = [
     "BusinessAccount",
     "DeadLetter",
     "Erasure",
+    "InboundMessage",
     "MessageEvent",
     "MessageTemplate",
     "MetaApp",

@@ -15,6 +15,7 @@ from consent.models import Consent, Contact
 from messaging import channels, transitions
 from messaging.models import (
     Erasure,
+    InboundMessage,
     OutboundAttempt,
     OutboundMessage,
     ServiceWindow,
@@ -70,6 +71,7 @@ def _forget(contact: Contact, now: datetime) -> None:
     remembered.keep(contact, list(consents.select_for_update().order_by("pk")))
     consents.delete()
     ServiceWindow.objects.filter(contact=contact).delete()
+    InboundMessage.objects.filter(contact=contact).delete()
     Contact.objects.filter(pk=contact.pk).update(
         phone=None, bsuid=None, time_zone="", zone_changed_at=None, erased_at=now, updated_at=now
     )

@@ -11,6 +11,7 @@ from django.db.models import Model
 from consent.models import Consent, ConsentEvent, Contact
 from messaging import channels
 from messaging.models import (
+    InboundMessage,
     MessageEvent,
     OutboundAttempt,
     OutboundMessage,
@@ -38,6 +39,8 @@ def _document(contact: Contact) -> Iterator[bytes]:
     windows = ServiceWindow.objects.filter(contact=contact).order_by("pk")
     yield from _list("windows", (_plain(row) for row in windows.iterator()))
     yield from _list("messages", _messages(contact))
+    written = InboundMessage.objects.filter(contact=contact).order_by("pk")
+    yield from _list("written", (_plain(row) for row in written.iterator(chunk_size=BATCH)))
     yield from _list("received", _received(contact))
     yield b"}\n"
 

@@ -26,3 +26,9 @@ def moment(value: object) -> datetime:
     if number >= _MILLISECONDS_FROM:
         number //= 1000
     return datetime.fromtimestamp(number, UTC)
+
+
+def e164(digits: str) -> str:
+    """Return a wa_id as E.164 with +; empty for what is no number."""
+    digits = digits.lstrip("+")
+    return f"+{digits}" if digits.isascii() and digits.isdigit() and len(digits) < 16 else ""

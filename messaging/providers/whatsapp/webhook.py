@@ -22,7 +22,7 @@ from messaging.providers.base import (
 from messaging.providers.whatsapp import notices
 from messaging.providers.whatsapp.errors import ErrorTable
 from messaging.providers.whatsapp.redaction import redact
-from messaging.providers.whatsapp.values import moment, text
+from messaging.providers.whatsapp.values import e164, moment, text
 
 _SCHEME = "sha256="
 _LONGEST_CHALLENGE = 1000
@@ -218,7 +218,7 @@ def _inbound(
         at=moment(item["timestamp"]),
         phone_number_id=number,
         account_id=account_id,
-        phone=_phone(digits),
+        phone=e164(digits),
         bsuid=bsuid[:140],
         kind=text(item.get("type"))[:32] or "unknown",
         raw=item,
@@ -230,17 +230,12 @@ def _preference(item: dict[str, Any], number: str, account_id: str) -> Preferenc
         at=moment(item["timestamp"]),
         phone_number_id=number,
         account_id=account_id,
-        phone=_phone(text(item.get("wa_id")).lstrip("+")),
+        phone=e164(text(item.get("wa_id"))),
         bsuid=text(item.get("user_id"))[:140],
         value=text(item["value"]).lower()[:32],
         is_marketing=item.get("category") == "marketing_messages",
         raw=item,
     )
-
-
-def _phone(digits: str) -> str:
-    """Return E.164 with +; empty for what is no number."""
-    return f"+{digits}" if digits.isascii() and digits.isdigit() and len(digits) < 16 else ""
 
 
 def _people(value: dict[str, Any]) -> dict[str, str]:
