@@ -113,7 +113,8 @@ def test_the_letters_of_an_escape_are_no_nul(api):
 
 
 def test_a_clock_ahead_of_ours_does_not_outlive_a_stop(api):
-    record(api, occurred_at=(timezone.now() + timedelta(minutes=4)).isoformat())
+    ahead = (timezone.now() + timedelta(minutes=4)).isoformat()
+    record(api, occurred_at=ahead, proof={"form": "signed"})
     stop = record(api, status="REVOKED", source="person", proof={"text": "STOP"})
     assert stop.json()["status"] == "REVOKED"
 
