@@ -36,6 +36,8 @@ def run(options: Namespace) -> Report:
     url, _ = installation.copy_database(os.environ["DATABASE_URL"])
     env = {**installation.environment(), **SETTINGS, "DATABASE_URL": url}
     env["DATABASE_POOL_SIZE"] = "32"
+    # Sixteen threads of one process wait for its interpreter longer than a claim ever does.
+    env["OUTBOUND_REDIS_TIMEOUT_SECONDS"] = "5"
     try:
         for threads in THREADS:
             _add(report, env, threads, seconds)
