@@ -40,16 +40,16 @@ def numbers(connection: psycopg.Connection, org: str = "acme") -> Numbers:
 def contacts(connection: psycopg.Connection, of: Numbers, count: int) -> None:
     """Create people who have agreed to transactional messages."""
     connection.execute(
-        """INSERT INTO consent_contact (org_id, phone, created_at, updated_at)
-        SELECT %s, '+1202' || lpad(n::text, 7, '0'), now(), now()
+        """INSERT INTO consent_contact (org_id, phone, time_zone, created_at, updated_at)
+        SELECT %s, '+1202' || lpad(n::text, 7, '0'), '', now(), now()
         FROM generate_series(2000000, 2000000 + %s - 1) AS n ON CONFLICT DO NOTHING""",
         (of.org, count),
     )
     connection.execute(
         """INSERT INTO consentement (org_id, contact_id, channel, purpose, status, source, proof,
-            decided_at, created_at, updated_at)
+            cancel_pending, decided_at, created_at, updated_at)
         SELECT org_id, id, 'WHATSAPP', 'transactional', 'GRANTED', 'import', '{}',
-            now(), now(), now()
+            false, now(), now(), now()
         FROM consent_contact ON CONFLICT DO NOTHING"""
     )
 
