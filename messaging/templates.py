@@ -26,7 +26,6 @@ _MARKETING = "MARKETING"
 Key = tuple[str, str]  # name, language
 AccountKey = tuple[int, str, str]  # account's pk, name, language
 
-
 _COLUMNS = [field.name for field in fields(TemplateNews)]
 
 
@@ -69,7 +68,6 @@ def template_key(template: MessageTemplate) -> Key:
 class _Change:
     template: MessageTemplate
     before: Mapping[str, Any]
-    was: Sendable
 
     @property
     def is_dearer(self) -> bool:
@@ -112,7 +110,7 @@ def _merge(
         }
         if not before:
             continue
-        change = _Change(template, before, template.sendable)
+        change = _Change(template, before)
         for name in before:
             setattr(template, name, said[name])
         template.updated_at = now
