@@ -16,7 +16,6 @@ CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.whic
 
 pytestmark = [
     pytest.mark.e2e,
-    pytest.mark.core,
     pytest.mark.browser,
     pytest.mark.skipif(
         not CHROMIUM and os.environ.get("REQUIRE_BROWSER") != "1",

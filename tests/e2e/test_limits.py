@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.conf import settings as django_settings
 from redis import Redis
 
 from tests import services
@@ -49,13 +48,11 @@ def statuses(stack: Stack, ids: list[str]) -> list[str]:
 def strict(tmp_path: Path) -> Iterator[Stack]:
     """An installation whose Meta refuses whatever goes beyond its limits, and counts it."""
     sandbox = [*QUICK_SANDBOX, "--rate", str(RATE), "--pair-limit", "true"]
-    embedded = django_settings.OUTBOUND_EMBEDDED
-    with Stack(tmp_path, embedded=embedded, sandbox=sandbox) as stack:
+    with Stack(tmp_path, embedded=False, sandbox=sandbox) as stack:
         yield stack
 
 
 @pytest.mark.e2e
-@pytest.mark.core
 def test_a_campaign_breaks_neither_throughput_nor_pair_limit(strict: Stack):
     crowd = [f"+12025551{n:03}" for n in range(150)]
     fan = "+12025552000"
