@@ -16,9 +16,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
 from consent import checking  # noqa: E402 - Django is set up first
-from consent.models import Consent, ConsentImport  # noqa: E402
-from consent.transfer import exporting, importing, upload  # noqa: E402
-from orgs.models import Organization  # noqa: E402
+from consent.models import Consent, ConsentImport  # noqa: E402 - as above
+from consent.transfer import exporting, importing, upload  # noqa: E402 - as above
+from orgs.models import Organization  # noqa: E402 - as above
 
 MEBIBYTE = 1024 * 1024
 FIRST_PHONE = 2_000_000  # after +1 202: the first that exists

@@ -53,6 +53,17 @@ def installed(
         yield stack, connection
 
 
+def serve(stack: Stack, workers: int) -> None:
+    """Start the web with the views for comparison beside its own."""
+    granian = str(Path(sys.executable).with_name("granian"))
+    port = stack.base_url.rpartition(":")[2]
+    command = [granian, "--interface", "wsgi", "--workers", str(workers)]
+    command += ["--blocking-threads", "16"]
+    command += ["--host", "127.0.0.1", "--port", port, "bench.intake_web:application"]
+    stack.processes["web"] = Process(command, stack.env, stack.folder / "web.log")
+    stack.start("web")
+
+
 def beat(stack: Stack) -> None:
     """Start the scheduler as production does; the tests' own looks for changes more often."""
     command = [sys.executable, "-m", "celery", "-A", "config", "beat", "--pidfile", ""]

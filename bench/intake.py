@@ -6,13 +6,12 @@ import json
 import subprocess
 import sys
 from argparse import Namespace
-from pathlib import Path
 
 import psycopg
 
 from bench import installation, meters, seed
 from bench.report import Report
-from tests.e2e.stack import Process, Stack
+from tests.e2e.stack import Stack
 
 PEOPLE = 20_000
 BATCH = 1000
@@ -27,7 +26,7 @@ def run(options: Namespace) -> Report:
     with installation.installed(options, statuses=False) as (stack, connection):
         seed.contacts(connection, seed.numbers(connection), PEOPLE)
         seed.settle(connection)
-        _serve(stack)
+        installation.serve(stack, WORKERS)
         nothing = _case(stack, connection, "bench/nothing", seconds)
         single = _case(stack, connection, "api/v1/outbound-messages", seconds)
         usual = _case(stack, connection, "bench/usual", seconds)
@@ -41,16 +40,6 @@ def run(options: Namespace) -> Report:
     report.add("one message, the usual way", **usual)
     report.add(f"batches of {BATCH:,}", **batch)
     return report
-
-
-def _serve(stack: Stack) -> None:
-    granian = str(Path(sys.executable).with_name("granian"))
-    port = stack.base_url.rpartition(":")[2]
-    command = [granian, "--interface", "wsgi", "--workers", str(WORKERS)]
-    command += ["--blocking-threads", "16"]
-    command += ["--host", "127.0.0.1", "--port", port, "bench.intake_web:application"]
-    stack.processes["web"] = Process(command, stack.env, stack.folder / "web.log")
-    stack.start("web")
 
 
 def _case(

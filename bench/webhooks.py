@@ -9,7 +9,6 @@ import threading
 import time
 from argparse import Namespace
 from collections.abc import Iterator
-from pathlib import Path
 
 import psycopg
 
@@ -17,7 +16,7 @@ from bench import installation, meters, seed, webhook_bodies
 from bench.report import Report
 from messaging.providers.whatsapp import callback
 from tests.e2e.installation import META_SECRETS
-from tests.e2e.stack import Process, Stack, wait_until
+from tests.e2e.stack import Stack, wait_until
 
 WORKERS = 2
 IN_A_POST = 50
@@ -35,7 +34,7 @@ def run(options: Namespace) -> Report:
     seconds = min(options.seconds, LONGEST_SECONDS)
     report = Report("webhooks", f"granian × {WORKERS}, signed statuses")
     with installation.installed(options, statuses=False) as (stack, connection):
-        _serve(stack)
+        installation.serve(stack, WORKERS)
         bare = _post(stack, "bench/ok", seconds)
         report.add("a bare view that answers 200", **bare)
         report.add("bare INSERT, one commit each", **_inserts(stack, connection, seconds))
@@ -52,16 +51,6 @@ def run(options: Namespace) -> Report:
     with installation.installed(options, statuses=True) as (stack, connection):
         report.add("lag while the queue is sent", **_lag(stack, connection, options, seconds))
     return report
-
-
-def _serve(stack: Stack) -> None:
-    granian = str(Path(sys.executable).with_name("granian"))
-    port = stack.base_url.rpartition(":")[2]
-    command = [granian, "--interface", "wsgi", "--workers", str(WORKERS)]
-    command += ["--blocking-threads", "16"]
-    command += ["--host", "127.0.0.1", "--port", port, "bench.intake_web:application"]
-    stack.processes["web"] = Process(command, stack.env, stack.folder / "web.log")
-    stack.start("web")
 
 
 def _post(
