@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from messaging import moves, notices, opt_outs, statuses, troubles, windows
+from messaging import received as received_messages
 from messaging.models import BusinessAccount, PhoneNumber, WebhookDelivery, WebhookEvent
 from messaging.providers.base import (
     Event,
@@ -17,7 +18,6 @@ from messaging.providers.base import (
     Receipt,
     Unhandled,
 )
-from messaging.received import keep, with_contacts
 
 Result = WebhookEvent.Result
 
@@ -194,8 +194,10 @@ def _take_inbound(
     ]
     moves.follow(named, now)  # before anybody is looked up by a name they have left
     opening = [(inbound, number) for inbound, number in named if windows.opens(inbound)]
-    written = with_contacts([item for item in named if item[0].kind != "system"])
-    keep(written, now)
+    written = received_messages.with_contacts(
+        [item for item in named if received_messages.is_written(item[0])]
+    )
+    received_messages.keep(written, now)
     windows.refresh([item for item in written if windows.opens(item[0])])
     opt_outs.hear_inbound(opening, now)
     for row, inbound, _number in received:

@@ -30,7 +30,7 @@ def follow(received: Iterable[tuple[Inbound, PhoneNumber]], now: datetime) -> No
     old name is cancelled with its consent. Such messages are rare, so each is taken by itself.
     """
     for inbound, number in received:
-        change = _read(inbound) if inbound.kind == "system" else None
+        change = _read(inbound) if inbound.kind == system_messages.SYSTEM else None
         if change is not None:
             _follow(inbound, number, change, now)
 

@@ -42,7 +42,10 @@ def apply(received: Sequence[tuple[Notice, BusinessAccount]], now: datetime) -> 
         if is_new[-1]:
             fresh[notice.digest] = notice, accounts[account.pk]
     ProviderNotice.objects.bulk_create(_row(*item, now) for item in fresh.values())
-    for notice, account in sorted(fresh.values(), key=lambda item: item[0].at):
+    in_order = sorted(fresh.values(), key=lambda item: item[0].at)
+    for account in accounts.values():
+        _follow_templates([notice for notice, of in in_order if of == account], account, now)
+    for notice, account in in_order:
         _follow(notice, account, now)
     return is_new
 
@@ -61,14 +64,20 @@ def _row(notice: Notice, account: BusinessAccount, now: datetime) -> ProviderNot
     )
 
 
+def _follow_templates(notices: Sequence[Notice], account: BusinessAccount, now: datetime) -> None:
+    """Let the templates of one account follow what is told of them, all at once."""
+    read_at = account.templates_synced_at
+    told = [(notice.at, notice.news) for notice in notices if isinstance(notice.news, TemplateNews)]
+    if told:
+        # What was read since is younger; and what is told may be a part only.
+        fresh = [news for at, news in told if read_at is None or at > read_at]
+        templates.apply(account, fresh, now)
+        template_sync.ask_for(BusinessAccount.objects.filter(pk=account.pk))
+
+
 def _follow(notice: Notice, account: BusinessAccount, now: datetime) -> None:
     news = notice.news
-    if isinstance(news, TemplateNews):
-        # What was read since is younger; and what is told may be a part only.
-        if account.templates_synced_at is None or notice.at > account.templates_synced_at:
-            templates.apply(account, [news], now)
-        template_sync.ask_for(BusinessAccount.objects.filter(pk=account.pk))
-    elif isinstance(news, NumberNews):
+    if isinstance(news, NumberNews):
         _follow_number(news, account, notice)
     elif isinstance(news, AccountNews):
         _follow_account(news, account, notice, now)

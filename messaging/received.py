@@ -14,18 +14,15 @@ from messaging import attempts
 from messaging.models import InboundMessage, OutboundMessage, PhoneNumber
 from messaging.providers.base import Inbound
 from messaging.providers.whatsapp import inbound_text
+from messaging.providers.whatsapp.system_messages import SYSTEM
 from messaging.windows import Written
-
-# Not written by the person.
-_NOT_KEPT = frozenset({"system"})
 
 
 def keep(written: Sequence[Written], now: datetime) -> None:
     """Store each message once, by a fixed number of statements."""
-    kept = [item for item in written if item[0].kind not in _NOT_KEPT]
-    if not kept:
+    if not written:
         return
-    answered = _answered(kept)
+    answered = _answered(written)
     with_text = settings.OUTBOUND_INBOUND_TEXT_DAYS > 0
     InboundMessage.objects.bulk_create(
         (
@@ -40,10 +37,15 @@ def keep(written: Sequence[Written], now: datetime) -> None:
                 at=inbound.at,
                 received_at=now,
             )
-            for inbound, number, contact in kept
+            for inbound, number, contact in written
         ),
         ignore_conflicts=True,
     )
+
+
+def is_written(inbound: Inbound) -> bool:
+    """Say whether a person wrote it, not WhatsApp in their place."""
+    return inbound.kind != SYSTEM
 
 
 def with_contacts(received: Sequence[tuple[Inbound, PhoneNumber]]) -> list[Written]:
@@ -60,9 +62,9 @@ def with_contacts(received: Sequence[tuple[Inbound, PhoneNumber]]) -> list[Writt
     return found
 
 
-def _answered(kept: Sequence[Written]) -> dict[tuple[int, str], uuid.UUID]:
+def _answered(written: Sequence[Written]) -> dict[tuple[int, str], uuid.UUID]:
     """Return our messages that were quoted, by number and Meta's id."""
-    wamids = {wamid for inbound, _number, _contact in kept if (wamid := _quoted(inbound))}
+    wamids = {wamid for inbound, _number, _contact in written if (wamid := _quoted(inbound))}
     if not wamids:
         return {}
     calls = attempts.load_by_wamid(wamids)

@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import DateTimeField, ExpressionWrapper, F, QuerySet, Value
-from django.db.models.functions import Coalesce, Greatest, Least
+from django.db.models.functions import Coalesce, Greatest
 
 from messaging import templates, wake
 from messaging.models import BusinessAccount
@@ -65,9 +65,9 @@ def ask_for(accounts: QuerySet[BusinessAccount], *, gap: timedelta = SHORTEST_GA
     now = Value(database.now(), output_field=DateTimeField())
     asked = ExpressionWrapper(F("templates_asked_at") + gap, output_field=DateTimeField())
     soon = Greatest(now, Coalesce(asked, now))
-    count = accounts.update(templates_due_at=Least(F("templates_due_at"), soon))
+    accounts.filter(templates_due_at__gt=soon).update(templates_due_at=soon)
     wake.on_commit(wake.TEMPLATES)
-    return count
+    return accounts.count()
 
 
 @transaction.atomic

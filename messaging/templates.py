@@ -11,7 +11,8 @@ from django.db import transaction
 
 from messaging import holding, wake
 from messaging.models import BusinessAccount, MessageTemplate, OutboundMessage
-from messaging.models.templates import SENDABLE, Sendable
+from messaging.models.messages import purpose_of
+from messaging.models.templates import MARKETING, SENDABLE, Sendable
 from messaging.providers.base import TemplateNews
 from messaging.states import Status
 from orgs import audit
@@ -21,7 +22,6 @@ from ratelimit.models import Hold
 
 ACTOR = "provider:meta"
 _BATCH = 500
-_MARKETING = "MARKETING"
 
 Key = tuple[str, str]  # name, language
 AccountKey = tuple[int, str, str]  # account's pk, name, language
@@ -72,7 +72,7 @@ class _Change:
     @property
     def is_dearer(self) -> bool:
         """Say whether it needs another consent now."""
-        return "category" in self.before and self.template.category == _MARKETING
+        return "category" in self.before and self.template.category == MARKETING
 
 
 def _gone(known: Mapping[Key, MessageTemplate], listed: set[Key]) -> list[TemplateNews]:
@@ -196,10 +196,11 @@ def _hold(account: BusinessAccount, template: MessageTemplate) -> HoldRequest:
 
 def _follow_category(account: BusinessAccount, templates: Sequence[MessageTemplate]) -> None:
     """Have messages that wait ask for the consent that their template needs now."""
+    category = OutboundMessage.Category.MARKETING
     for template in templates:
         OutboundMessage.objects.filter(
             phone_number__account=account,
             template_name=template.name,
             template_language=template.language,
             status=Status.QUEUED,
-        ).update(category=OutboundMessage.Category.MARKETING, purpose="marketing")
+        ).update(category=category, purpose=purpose_of(category))

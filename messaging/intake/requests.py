@@ -12,12 +12,10 @@ from django.conf import settings
 
 from consent.contacts import Recipient
 from messaging.models import OutboundMessage, PhoneNumber
+from messaging.models.messages import purpose_of
 from messaging.states import Status
 from orgs.models import Organization
 from orgs.problems import Problem
-
-MARKETING = "marketing"
-TRANSACTIONAL = "transactional"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +42,7 @@ class MessageRequest:
     @property
     def purpose(self) -> str:
         """Return the consent it needs; it follows from the category."""
-        is_marketing = self.category == OutboundMessage.Category.MARKETING
-        return MARKETING if is_marketing else TRANSACTIONAL
+        return str(purpose_of(self.category).value)
 
     @property
     def to(self) -> str:

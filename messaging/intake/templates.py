@@ -19,8 +19,6 @@ from orgs.problems import Problem, invalid
 # A template nobody knows may be new: its account is read again, but no more often than this.
 READ_AGAIN_AFTER = timedelta(seconds=60)
 
-_CATEGORIES = frozenset({"marketing", "utility", "authentication"})
-
 
 NOT_SYNCED = Warned(
     "templates_not_synced",
@@ -103,7 +101,7 @@ def _paused(known: Known) -> tuple[Warned, ...]:
 
 def _categorised(request: MessageRequest, known: Known) -> MessageRequest:
     """Give it the category of the template; the client may only be stricter: marketing."""
-    if known.category not in _CATEGORIES or request.category == known.category:
+    if known.category not in OutboundMessage.Category.values or request.category == known.category:
         return request
     if request.category == OutboundMessage.Category.MARKETING:
         return request

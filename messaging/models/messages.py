@@ -8,7 +8,7 @@ from typing import Self
 from django.db import models
 from django.db.models import F, Q
 
-from consent.models import Contact
+from consent.models import Contact, Purpose
 from messaging.models.accounts import PhoneNumber
 from messaging.providers.base import Outcome
 from messaging.states import Cause, Status
@@ -201,6 +201,12 @@ class OutboundMessage(models.Model):
     def to_is_bsuid(self) -> bool:
         """Say whether the recipient is a business-scoped user id instead of a phone."""
         return not self.to_recipient.startswith("+")
+
+
+def purpose_of(category: str) -> Purpose:
+    """Return the consent that messages of a category need."""
+    is_marketing = category == OutboundMessage.Category.MARKETING
+    return Purpose.MARKETING if is_marketing else Purpose.TRANSACTIONAL
 
 
 class DeadLetter(OutboundMessage):

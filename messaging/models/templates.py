@@ -10,6 +10,8 @@ from messaging.models.accounts import BusinessAccount
 from orgs.models import Organization
 from orgs.tenancy import TenantQuerySet
 
+MARKETING = "MARKETING"  # Meta's word for the category that needs a consent of its own
+
 
 class Sendable(enum.Enum):
     """What becomes of messages that use a template."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from messaging import template_sync
 from messaging.models import BusinessAccount
@@ -24,6 +24,9 @@ class Command(BaseCommand):
         accounts = BusinessAccount.objects.order_by("waba_id")
         if options["waba_id"]:
             accounts = accounts.filter(waba_id=options["waba_id"])
+        if not accounts:
+            message = "No such account is connected; see connect_number."
+            raise CommandError(message)
         for account in accounts:
             template_sync.sync(account)
             account.refresh_from_db()

@@ -8,6 +8,7 @@ from typing import Any
 
 from messaging.providers.whatsapp.values import e164, text
 
+SYSTEM = "system"  # the type of these messages
 _CHANGES = frozenset({"user_changed_number", "user_changed_user_id"})
 
 
@@ -21,7 +22,7 @@ class NewName:
 
 def read(raw: Mapping[str, Any]) -> NewName | None:
     """Return the new name a system message tells; None when it is about something else."""
-    system = raw.get("system")
+    system = raw.get(SYSTEM)
     if not isinstance(system, Mapping) or system.get("type") not in _CHANGES:
         return None
     return NewName(
