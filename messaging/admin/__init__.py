@@ -2,6 +2,7 @@
 
 from messaging.admin import (
     accounts,
+    dead_letters,
     messages,
     notices,
     pausing,
@@ -14,6 +15,7 @@ from messaging.admin import (
 
 __all__ = [
     "accounts",
+    "dead_letters",
     "messages",
     "notices",
     "pausing",

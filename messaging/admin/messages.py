@@ -1,4 +1,4 @@
-"""Messages, the dead letter queue, and what staff do to both."""
+"""Messages, and what staff do to them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from consent.phones import mask, to_e164
 from messaging import operations, queries
 from messaging.admin import confirming
 from messaging.admin.access import ReadOnly
-from messaging.models import DeadLetter, MessageEvent, OutboundAttempt, OutboundMessage
+from messaging.models import MessageEvent, OutboundAttempt, OutboundMessage
 from messaging.operations import Instruction
 from messaging.states import Status
 from messaging.waiting import Board
@@ -302,34 +302,6 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
         level = messages.SUCCESS if done else messages.WARNING
         left = f" {asked - done} left as they were." if asked > done else ""
         self.message_user(request, f"{done} message(s) {word}.{left}", level)
-
-
-@admin.register(DeadLetter)
-class DeadLetterAdmin(OutboundMessageAdmin):
-    """The failed messages, waiting for somebody to decide."""
-
-    list_display = [
-        "short_id",
-        "organization",
-        "recipient",
-        "what",
-        "error",
-        "attempt_count",
-        "failed_at",
-    ]
-    list_filter = ["org", "error_code", "category"]
-    ordering = ["-failed_at"]
-    actions = ["requeue_selected"]
-    actions_detail = ["requeue_one"]
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[OutboundMessage]:
-        """Return the dead letters only."""
-        queryset: QuerySet[OutboundMessage] = super().get_queryset(request)
-        return queryset.filter(status=Status.FAILED)
-
-    def has_view_permission(self, request: HttpRequest, _obj: Any = None) -> bool:
-        """Whoever may see messages may see the failed ones."""
-        return bool(request.user.has_perm("messaging.view_outboundmessage"))
 
 
 def _matches(term: str) -> Q:

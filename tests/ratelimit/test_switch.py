@@ -32,6 +32,7 @@ def server() -> Iterator[Server]:
 @pytest.fixture
 def redis(server: Server, settings) -> Iterator[Redis]:
     settings.REDIS_URL = server.url
+    settings.OUTBOUND_REDIS_TIMEOUT_SECONDS = 5.0  # a machine that stalls is no outage
     limiter.reset()
     with Redis.from_url(server.url) as client:
         client.flushall()
