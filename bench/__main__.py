@@ -10,7 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import consents, dispatch, fairness, growth, idle, intake, limits, webhooks
+from bench import consents, dispatch, fairness, gauges, growth, idle, intake, limits, webhooks
 from bench.report import Report
 from tests import services
 
@@ -18,6 +18,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "consents": consents.run,
     "dispatch": dispatch.run,
     "fairness": fairness.run,
+    "gauges": gauges.run,
     "growth": growth.run,
     "idle": idle.run,
     "intake": intake.run,
@@ -36,6 +37,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--large", action="store_true", help="growth: ten million rows too; consents: a million"
     )
+    parser.add_argument("--messages", type=int, default=200_000, help="gauges: in the table")
     parser.add_argument("--output", default="var/bench", help="folder for the JSON files")
     options = parser.parse_args(arguments)
     if "DATABASE_URL" not in os.environ:

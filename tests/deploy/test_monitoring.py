@@ -92,13 +92,13 @@ def test_every_expression_asks_for_what_there_is(shown):
                 assert matcher.name in labels, f"{where}: {selector.name}{{{matcher.name}}}"
                 if matcher.op == promql_parser.MatchOp.Equal:
                     assert matcher.value in labels[matcher.name], f"{where}: {matcher.value}"
-    assert asked > 60
+    assert asked > 50
 
 
 def test_a_wrong_name_or_expression_would_be_noticed(shown):
     (selector,) = selectors(promql_parser.parse("sum(rate(outbound_nonsense_total[5m]))"))
     assert selector.name not in shown
-    with pytest.raises(ValueError, match="parse"):
+    with pytest.raises(ValueError, match="unclosed"):
         promql_parser.parse("sum(rate(outbound_message_sent_total[5m])")
 
 
