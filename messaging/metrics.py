@@ -57,7 +57,7 @@ WEBHOOK_EVENTS = Counter(
 OTHER = "other"
 NONE = "none"
 # Meta's codes are numbers, ours are words in capitals.
-_CODE = re.compile(r"\d{1,6}|[A-Z_]{1,32}")
+_CODE = re.compile(r"\d{1,7}|[A-Z_]{1,32}")
 
 
 def code_label(code: str) -> str:
