@@ -18,8 +18,6 @@ from orgs import database, tallies  # noqa: E402
 from ratelimit import gauges as limit_gauges  # noqa: E402
 
 _TIME = re.compile(r"Execution Time: ([\d.]+) ms")
-# What has to do with the clock or Redis, not with tables.
-_EXPLAINED = ("SELECT", "WITH")
 
 
 class _Explaining:
@@ -37,7 +35,8 @@ class _Explaining:
         many: bool,  # noqa: FBT001 - Django calls it so
         context: object,
     ) -> object:  # a wrapper of Django's
-        if not many and sql.startswith(_EXPLAINED) and " FROM " in sql:
+        # Questions only, and not the one for the time.
+        if not many and sql.lstrip("( ").startswith("SELECT") and " FROM " in sql:
             with connection.connection.cursor() as cursor:
                 cursor.execute(f"EXPLAIN (ANALYZE, BUFFERS) {sql}", params)
                 plan = "\n".join(row[0] for row in cursor.fetchall())
