@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.postgres]
 
 TOKEN = "e2e-metrics"
 SETTINGS = {**QUICK, "OUTBOUND_METRICS_TOKEN": TOKEN}
+GET, POST = "GET", "POST"
 MESSAGES = 100
 # Recipients the sandbox knows.
 REFUSED = "+12025550126"
@@ -93,14 +94,19 @@ def test_counters_agree_with_the_database_after_a_worker_was_killed(tmp_path: Pa
         assert seen["outbound_message_failed_total"] == MESSAGES / 10
         assert seen["outbound_message_retry_total"] >= MESSAGES / 10
         assert scrape(other)["outbound_processes", frozenset({("kind", "beat")})] == 1
+        before = requests_by(GET, scrape(stack.base_url))
+        for _ in range(5):
+            assert is_up(other)
+        stack.processes["web-2"].stop()  # what it has measured since its last scrape is not lost
+        assert requests_by(GET, scrape(stack.base_url)) == before + 5 + 1  # and this scrape
 
 
 def send_all(stack: Stack, urls: list[str]) -> None:
     """Send the messages through both webs in turn; of ten one is refused and one repeated."""
     special = {0: REFUSED, 1: REPEATED}
     phones = [special.get(n % 10, f"+12025{551000 + n}") for n in range(MESSAGES)]
-    for phone in dict.fromkeys(phones):
-        stack.consent(phone)
+    agreed = [{"phone": phone, "purpose": "transactional"} for phone in dict.fromkeys(phones)]
+    assert stack.api("POST", "consents/bulk", json={"consents": agreed}).status_code == 200
 
     def send(place: int) -> None:
         own = Stack.__new__(Stack)
@@ -116,10 +122,23 @@ def agree(stack: Stack, urls: list[str]) -> bool:
     for url in urls:
         scrape(url)  # adds what this web has measured
     expected = facts(stack)
-    shown = [counted(scrape(url)) for url in urls]
+    pages = [scrape(url) for url in urls]
+    shown = [counted(page) for page in pages]
     return all(page[name] == value for page in shown for name, value in expected.items()) and all(
-        page["outbound_webhook_events_total"] > 0 for page in shown
+        requests_by(POST, page) == posted(stack) for page in pages
     )
+
+
+def requests_by(method: str, samples: Samples) -> float:
+    name = "django_http_requests_total_by_method_total"
+    return samples.get((name, frozenset({("method", method)})), 0)
+
+
+def posted(stack: Stack) -> int:
+    """Return how many POSTs both webs have had: the consents, the messages and the webhooks."""
+    with psycopg.connect(stack.env["DATABASE_URL"]) as connection:
+        (webhooks,) = connection.execute("SELECT count(*) FROM webhook_delivery").fetchone()
+    return 1 + MESSAGES + webhooks
 
 
 def is_up(url: str) -> bool:
