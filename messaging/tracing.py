@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib import import_module
+from multiprocessing.util import Finalize
 from time import time_ns
 from typing import TYPE_CHECKING
 
@@ -64,6 +65,8 @@ def start() -> None:
     export = import_module("opentelemetry.sdk.trace.export")
     exporter = exporters.OTLPSpanExporter(endpoint=settings.OUTBOUND_TRACING_ENDPOINT)
     use(export.BatchSpanProcessor(exporter))
+    # Not atexit: the processes that a web server starts by multiprocessing end without it.
+    Finalize(None, stop, exitpriority=10)
 
 
 def use(processor: SpanProcessor) -> None:
