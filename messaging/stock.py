@@ -42,7 +42,7 @@ def read() -> Stock:
             depth += value
         elif name == DLQ_SIZE and json.loads(labels)["error_code"] not in campaign:
             dead += value
-    return Stock(int(depth), int(dead))
+    return Stock(max(0, int(depth)), max(0, int(dead)))
 
 
 def queue_depth() -> int:
