@@ -3,7 +3,14 @@
 import os
 
 from django.core.wsgi import get_wsgi_application
+from django.urls import get_resolver
+
+from orgs import collector
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 application = get_wsgi_application()
+
+# All views are loaded now, before the collector settles, rather than by the first request.
+_ = get_resolver().url_patterns
+collector.settle()

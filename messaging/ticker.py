@@ -14,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from messaging import chores, draining, receipts, rescue, wake
 from messaging.dispatcher import Dispatcher
+from orgs import collector
 
 logger = logging.getLogger(__name__)
 
@@ -111,6 +112,7 @@ class TickerStep(bootsteps.StartStopStep):
 
     def start(self, _parent: Any) -> None:
         """Begin with the worker."""
+        collector.settle()
         self._ticker = Ticker()
         self._ticker.start()
 
