@@ -338,7 +338,7 @@ OUTBOUND_TRANSPORT = env.choice("OUTBOUND_TRANSPORT", "curl", among=["curl", "re
 # Calls in flight at once in one worker process.
 OUTBOUND_SEND_CONCURRENCY = env.whole(
     "OUTBOUND_SEND_CONCURRENCY",
-    1000 if OUTBOUND_TRANSPORT == "curl" else 200,
+    1500 if OUTBOUND_TRANSPORT == "curl" else 200,
     at_least=1,
     at_most=5000,
 )

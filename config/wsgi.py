@@ -3,6 +3,9 @@
 import os
 
 from django.core.wsgi import get_wsgi_application
+from django.urls import get_resolver
+
+from orgs import collector
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -13,3 +16,7 @@ from orgs import measures  # noqa: E402
 
 measures.start()
 tracing.start()
+
+# All views are loaded now, before the collector settles, rather than by the first request.
+_ = get_resolver().url_patterns
+collector.settle()

@@ -23,7 +23,7 @@ from orgs import database
 logger = logging.getLogger(__name__)
 
 # New messages are claimed when this share of the capacity is free: large batches cost less.
-CLAIM_SHARE = 16
+CLAIM_SHARE = 5
 LARGE_CLAIM = 100
 # A thread that sends later than this is in trouble that no start slot can foresee.
 LONGEST_LATENESS_SECONDS = 0.15

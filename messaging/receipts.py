@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db.models.functions import Length
 
 from messaging import channels, events, metrics, traced
 from messaging.events import Item
@@ -19,8 +20,9 @@ from orgs import database
 
 logger = logging.getLogger(__name__)
 
-# Deliveries in one transaction.
-BATCH = 100
+# What one transaction takes: most webhooks carry one status, some a thousand.
+MOST_DELIVERIES = 1000
+MOST_BYTES = 4 * 1024 * 1024
 # Unmatched events looked at in one go, and how long we keep looking.
 REMATCH_BATCH = 200
 REMATCH_FIRST = timedelta(seconds=30)
@@ -62,13 +64,13 @@ def apply_pending() -> int:
         return 0
     try:
         with transaction.atomic():
-            return _apply(_lock_pending(BATCH))
+            return _apply(_lock_pending(MOST_DELIVERIES))
     except (OperationalError, InterfaceError):
         raise
     except (DatabaseError, ValueError, TypeError, KeyError, AttributeError):
         logger.exception("A batch of webhooks failed; taking them one by one")
     taken = 0
-    for _ in range(BATCH):
+    for _ in range(MOST_DELIVERIES):
         with transaction.atomic():
             deliveries = _lock_pending(1)
             if not deliveries:
@@ -106,12 +108,27 @@ def rematch() -> int:
     return found
 
 
-def _lock_pending(limit: int) -> list[WebhookDelivery]:
-    return list(
-        WebhookDelivery.objects.select_for_update(skip_locked=True, of=("self",))
+def _lock_pending(most: int) -> list[WebhookDelivery]:
+    """Lock the oldest waiting deliveries and read as many as MOST_BYTES allow, at least one."""
+    sizes = (
+        WebhookDelivery.objects.select_for_update(skip_locked=True)
         .filter(status=WebhookDelivery.Status.PENDING)
+        .order_by("id")
+        .values_list("pk", Length("body"))[:most]
+    )
+    taken: list[int] = []
+    room = MOST_BYTES
+    for pk, size in sizes:
+        room -= size
+        if taken and room < 0:
+            break
+        taken.append(pk)
+    if not taken:
+        return []
+    return list(
+        WebhookDelivery.objects.filter(pk__in=taken)
         .select_related("app", "only_org")
-        .order_by("id")[:limit]
+        .order_by("pk")
     )
 
 

@@ -21,8 +21,8 @@ from orgs import database
 logger = logging.getLogger(__name__)
 
 # Results wait this long for others to be recorded with, seconds, but never more than so many.
-LINGER_SECONDS = 0.06
-RECORD_MOST = 200
+LINGER_SECONDS = 0.08
+RECORD_MOST = 300
 # An answer is worth some patience: after so many tries, with these waits in seconds between
 # them, it is given up, and its message is rescued as unknown when the lease runs out.
 RECORD_AGAIN_SECONDS = (0.2, 1.0, 3.0, 6.0, 12.0, 24.0)

@@ -14,7 +14,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from messaging import chores, draining, receipts, rescue, tracing, wake
 from messaging.dispatcher import Dispatcher
-from orgs import measures
+from orgs import collector, measures
 
 logger = logging.getLogger(__name__)
 
@@ -116,6 +116,7 @@ class TickerStep(bootsteps.StartStopStep):
 
     def start(self, _parent: Any) -> None:
         """Begin with the worker."""
+        collector.settle()
         self._ticker = Ticker()
         self._ticker.start()
 

@@ -104,14 +104,12 @@ def update_rows(
         for name, field in fields.items()
         if name != key
     )
-    source, parameters = _recordset(fields, rows)
-    sql = (
-        f"UPDATE {target} SET {assignments} FROM {source} "  # noqa: S608 - names come from the model, values are parameters
-        f"WHERE {target}.{_column(fields[key])} = fresh.{_column(fields[key])}"
+    return _execute(
+        f"UPDATE {target} SET {assignments} FROM {{source}} "  # noqa: S608 - names come from the model, values are parameters
+        f"WHERE {target}.{_column(fields[key])} = fresh.{_column(fields[key])}",
+        fields,
+        rows,
     )
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return int(cursor.rowcount)
 
 
 def insert_rows(model: type[models.Model], rows: Sequence[Mapping[str, Any]]) -> None:
@@ -125,12 +123,11 @@ def insert_rows(model: type[models.Model], rows: Sequence[Mapping[str, Any]]) ->
     fields = {name: _field(model, name) for name in rows[0]}
     target = connection.ops.quote_name(model._meta.db_table)
     columns = ", ".join(_column(field) for field in fields.values())
-    source, parameters = _recordset(fields, rows)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {source}",  # noqa: S608 - as above
-            parameters,
-        )
+    _execute(
+        f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {{source}}",  # noqa: S608 - as above
+        fields,
+        rows,
+    )
 
 
 def upsert_rows(
@@ -151,14 +148,13 @@ def upsert_rows(
         for name, field in fields.items()
         if name not in key
     )
-    source, parameters = _recordset(fields, rows)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            # SQLite takes ON CONFLICT for a join condition unless a WHERE stands before it.
-            f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {source} WHERE true "  # noqa: S608 - as above
-            f"ON CONFLICT ({unique}) DO UPDATE SET {fresh}",
-            parameters,
-        )
+    _execute(
+        # SQLite takes ON CONFLICT for a join condition unless a WHERE stands before it.
+        f"INSERT INTO {target} ({columns}) SELECT {columns} FROM {{source}} WHERE true "  # noqa: S608 - as above
+        f"ON CONFLICT ({unique}) DO UPDATE SET {fresh}",
+        fields,
+        rows,
+    )
 
 
 def select_pairs(
@@ -187,6 +183,25 @@ def select_pairs(
     with connection.cursor() as cursor:
         cursor.execute(wanted, parameters)
         return {(one, other): found for one, other, found in cursor.fetchall()}
+
+
+def _execute(
+    template: str, fields: Mapping[str, models.Field[Any, Any]], rows: Sequence[Mapping[str, Any]]
+) -> int:
+    """Run the statement with the rows as ``{source}``; return how many rows it touched.
+
+    SQLite bounds the parameters of a statement, so there many rows take several.
+    """
+    at_once = len(rows)
+    if connection.vendor != "postgresql":
+        at_once = (connection.features.max_query_params or at_once) // len(fields)
+    touched = 0
+    with connection.cursor() as cursor:
+        for start in range(0, len(rows), at_once):
+            source, parameters = _recordset(fields, rows[start : start + at_once])
+            cursor.execute(template.format(source=source), parameters)
+            touched += int(cursor.rowcount)
+    return touched
 
 
 def _recordset(

@@ -108,13 +108,13 @@ def is_worth_asking() -> bool:
     return front is not None and front.breaker.is_ready
 
 
-def confirm(asks: Sequence[Ask], now: int, soonest: int = 0) -> list[Verdict]:
+def confirm(asks: Sequence[Ask], now: int, soonest: int = 0, apart: int = 0) -> list[Verdict]:
     """Answer the asks for good and count what may go, in the caller's transaction.
 
-    No start slot comes before ``soonest``.
+    No start slot comes before ``soonest``; the caller takes ``apart`` to begin each call.
     """
     begun = monotonic()
-    verdicts = database.decide(asks, now, soonest)
+    verdicts = database.decide(asks, now, soonest, apart)
     metrics.count("database", verdicts, begun)
     return verdicts
 

@@ -106,6 +106,8 @@ class Books:
     reach: Callable[[Ask], int] | None = None  # until when the tier holds it; 0: it may go
     reached: list[Ask] = field(default_factory=list)  # let go; counts towards the tier
     soonest: int = 0  # no start slot is given before
+    apart: int = 0  # how long the caller takes to begin one call
+    let_go: int = 0
 
     def decide(self, asks: Sequence[Ask], now: int) -> list[Verdict]:
         """Answer the asks in their order, each knowing what those before it took."""
@@ -121,7 +123,7 @@ class Books:
             quota.sent, quota.reset = 0, 0
         if quota.sent >= quota.limit:
             return Verdict(Limit.QUOTA, quota.reset or now + self.window)
-        slot = max(self.soonest, self.slots.get(ask.number, 0))
+        slot = max(self.soonest + self.let_go * self.apart, self.slots.get(ask.number, 0))
         pair = (ask.number, ask.contact)
         free_at = self.pairs.get(pair, 0) if ask.contact else 0
         if free_at - slot > PAIR_DEBT:
@@ -142,6 +144,7 @@ class Books:
         if ask.contact:
             self.pairs[pair] = max(free_at, slot) + PAIR_STEP
         self.slots[ask.number] = slot + ask.gap
+        self.let_go += 1
         return Verdict(None, slot, quota.reset)
 
 

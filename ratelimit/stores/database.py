@@ -15,10 +15,11 @@ from ratelimit.rules import SECOND, Ask, Books, Verdict
 from ratelimit.stores import rows
 
 
-def decide(asks: Sequence[Ask], now: int, soonest: int = 0) -> list[Verdict]:
+def decide(asks: Sequence[Ask], now: int, soonest: int = 0, apart: int = 0) -> list[Verdict]:
     """Answer the asks and count those that may go; needs a transaction.
 
-    No start slot comes before ``soonest``, when the caller will be ready to use it. How many
+    No start slot comes before ``soonest``, when the caller will be ready to use it, and no two
+    of different numbers closer than ``apart``, the time it takes to begin a call. How many
     statements it takes does not depend on how many asks there are.
     """
     if not asks:
@@ -36,6 +37,7 @@ def decide(asks: Sequence[Ask], now: int, soonest: int = 0) -> list[Verdict]:
         pairs=usage.debts,
         reach=portfolios.held_until if portfolios else None,
         soonest=soonest,
+        apart=apart,
     )
     verdicts = books.decide(asks, now)
     gone = [ask for ask, verdict in zip(asks, verdicts, strict=True) if verdict.limit is None]

@@ -8,7 +8,7 @@ import pytest
 import time_machine
 from django.utils import timezone
 
-from messaging import claims, rescue
+from messaging import claims, limits, rescue
 from messaging.providers.base import Outcome
 from messaging.states import Status
 from tests.drive import send_due
@@ -74,3 +74,50 @@ def test_a_retry_waits_its_time_by_the_shared_clock(provider: ScriptedProvider, 
     message.refresh_from_db()
     wait = message.due_at - timezone.now()
     assert timedelta(seconds=50) < wait < timedelta(seconds=80)
+
+
+class Stalling:
+    """The two clocks of a process that stalls while it asks the shared one."""
+
+    def __init__(self, stalls: list[float]) -> None:
+        self.stalls = iter(stalls)
+        self.passed = 0.0
+        self.began = timezone.now()
+
+    def shared(self):
+        asked = self.began + timedelta(seconds=self.passed)
+        self.passed += next(self.stalls)
+        return asked
+
+    def own(self) -> float:
+        return self.passed
+
+
+@pytest.fixture
+def stalling(monkeypatch):
+    def make(*stalls: float) -> Stalling:
+        clocks = Stalling([*stalls])
+        monkeypatch.setattr(limits.database, "now", clocks.shared)
+        monkeypatch.setattr(limits, "steady_seconds", clocks.own)
+        return clocks
+
+    return make
+
+
+def test_a_stall_while_the_clock_is_read_delays_no_start(stalling):
+    clocks = stalling(0.5, 0.0)
+    clock = limits.Clock.read()
+    assert clock.now == clocks.began + timedelta(seconds=0.5)
+    assert clock.read_at == 0.5
+
+
+def test_of_stalls_only_the_shortest_counts(stalling):
+    stalling(0.5, 0.2, 0.3)
+    clock = limits.Clock.read()
+    assert clock.read_at == pytest.approx(0.7)
+
+
+def test_a_start_never_seems_to_come_sooner_than_it_does(stalling):
+    stalling(0.005)
+    clock = limits.Clock.read()
+    assert clock.steady(clock.micros) == pytest.approx(0.005)

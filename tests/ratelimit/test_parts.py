@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import Permission, User
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
@@ -54,6 +54,22 @@ def test_an_open_breaker_lets_one_try_in_each_rest():
 def test_the_gap_between_starts_never_makes_a_second_too_full():
     for rate in range(1, 1001):
         assert rate * gap(rate) >= 1_000_000
+
+
+def test_starts_of_several_numbers_are_no_closer_than_the_sender_begins_calls(org):
+    asks = [Ask(org.pk, org.org_id, number, gap(1000)) for number in (7, 7, 8, 8, 9)]
+    apart = 3 * gap(1000)
+    with transaction.atomic():
+        verdicts = database.decide(asks, 0, soonest=0, apart=apart)
+    assert [verdict.at for verdict in verdicts] == [place * apart for place in range(5)]
+
+
+def test_a_slow_number_keeps_to_its_own_pace_whatever_the_sender_can(org):
+    slow = gap(10)
+    asks = [Ask(org.pk, org.org_id, 7, slow)] * 3
+    with transaction.atomic():
+        verdicts = database.decide(asks, 0, soonest=0, apart=gap(1000))
+    assert [verdict.at for verdict in verdicts] == [0, slow, 2 * slow]
 
 
 def test_a_lowered_share_recovers_step_by_step():
