@@ -82,6 +82,7 @@ FORMAT_MODULE_PATH = ["config.formats"]
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -89,6 +89,12 @@ def explain(code: str) -> tuple[str, str]:
     return (rule.title, rule.advice) if rule else _NO_ADVICE
 
 
+def known_codes() -> list[tuple[str, str]]:
+    """Return the error codes we know with their meanings, our own first."""
+    own = [(code, title) for code, (title, _advice) in _OWN_CODES.items()]
+    return own + [(code, rule.title) for code, rule in error_table().rules.items()]
+
+
 def campaign_codes() -> frozenset[str]:
     """Return the codes that are everyday results of marketing, not failures of ours."""
     return error_table().campaign_codes
