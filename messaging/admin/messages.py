@@ -48,6 +48,8 @@ UNREAD = (
     "phone_number__account__app__verify_token",
 )
 
+PAGE = "admin:messaging_outboundmessage_change"
+
 Operation = Callable[[Sequence[uuid.UUID], Instruction], list[uuid.UUID]]
 
 
@@ -88,6 +90,17 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
         return queryset.select_related(
             "org", "contact", "phone_number__org", "phone_number__account__app"
         ).defer(*UNREAD)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Lead to the one page of the message, from whichever list of messages this is."""
+        del request, form_url, extra_context
+        return redirect(reverse(PAGE, args=[object_id]))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[OutboundMessage], search_term: str
@@ -186,8 +199,7 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
     ) -> HttpResponse:
         chosen = self.get_queryset(request).filter(pk=object_id)
         answer = self._confirm(request, chosen, verb, operation)
-        page = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
-        return answer or redirect(reverse(page))
+        return answer or redirect(reverse(PAGE, args=[object_id]))
 
     def _confirm(
         self,
