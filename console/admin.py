@@ -66,13 +66,15 @@ class MessageAdmin(OutboundMessageAdmin):
         if message.status in EXPLAINED:
             text = "Why is it not going?" if message.status == Status.QUEUED else "Would it go?"
             buttons.append((text, "?explain=1#explain"))
-        for verb, may in (
-            ("requeue", self.has_requeue_permission),
-            ("cancel", self.has_cancel_permission),
+        for text, action, may in (
+            ("Requeue", "requeue_one", self.has_requeue_permission),
+            ("Cancel", "cancel_one", self.has_cancel_permission),
+            ("Show the recipient", "show_recipient", self.has_unmask_permission),
+            ("Show the content", "show_content", self.has_open_permission),
         ):
             if may(request, message.pk):
-                name = f"admin:messaging_outboundmessage_{verb}_one"
-                buttons.append((verb.capitalize(), reverse(name, args=[message.pk])))
+                address = reverse(f"admin:messaging_outboundmessage_{action}", args=[message.pk])
+                buttons.append((text, address))
         return buttons
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -18,12 +19,13 @@ from unfold.decorators import action, display
 from consent.phones import mask, to_e164
 from messaging import operations, queries
 from messaging.admin import confirming, message_filters
-from messaging.admin.access import ReadOnly
 from messaging.admin.message_list import WAITING, MessageChangeList
 from messaging.models import OutboundAttempt, OutboundMessage
 from messaging.operations import Instruction
 from messaging.states import Status
 from messaging.waiting import Waiting
+from orgs.admin.access import ReadOnly, Scoped
+from orgs.admin.revealing import revealing
 
 COLOURS = {
     Status.QUEUED: "info",
@@ -54,7 +56,7 @@ Operation = Callable[[Sequence[uuid.UUID], Instruction], list[uuid.UUID]]
 
 
 @admin.register(OutboundMessage)
-class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
+class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
     """Every message; staff read here and act through the same functions as the API."""
 
     list_display = [
@@ -78,7 +80,24 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
     search_fields = ["id"]
     search_help_text = "Message id, wamid, phone number (E.164) or your reference; exact."
     actions = ["requeue_selected", "cancel_selected"]
-    actions_detail = ["requeue_one", "cancel_one"]
+    actions_detail = ["requeue_one", "cancel_one", "show_recipient", "show_content"]
+    show_recipient = revealing(
+        "Show the recipient",
+        permission="unmask",
+        audited_as="message.unmasked",
+        read=lambda message: message.to_recipient,
+    )
+    show_content = revealing(
+        "Show the content",
+        permission="open",
+        audited_as="message.opened",
+        read=lambda message: json.dumps(message.payload, ensure_ascii=False, indent=2),
+    )
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Take the filters' own parameters for no fields, though some bear their names."""
+        own = {kind.parameter_name for kind in message_filters.ALL}
+        return lookup in own or bool(super().lookup_allowed(lookup, value, request))
 
     def get_changelist(self, _request: HttpRequest, **_extra: Any) -> type[MessageChangeList]:
         """Return the list that turns its pages by key."""
