@@ -2,6 +2,7 @@
 
 from messaging.models.accounts import BusinessAccount, MetaApp, PhoneNumber, ServiceWindow
 from messaging.models.activity import Activity
+from messaging.models.heartbeats import Heartbeat
 from messaging.models.inbound import InboundMessage
 from messaging.models.messages import (
     DeadLetter,
@@ -19,6 +20,7 @@ __all__ = [
     "BusinessAccount",
     "DeadLetter",
     "Erasure",
+    "Heartbeat",
     "InboundMessage",
     "MessageEvent",
     "MessageTemplate",
