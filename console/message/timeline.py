@@ -64,7 +64,7 @@ _TOLD = ("message.requeued", "message.cancelled")
 class Entry:
     """One thing that happened."""
 
-    at: datetime
+    at: datetime  # by the clock of who saw it: Meta's tells whole seconds
     source: str  # what kind of thing, in a word
     title: str
     tone: str = "default"
@@ -72,10 +72,17 @@ class Entry:
     lines: list[tuple[str, str]] = field(default_factory=list)
     body: str = ""  # a request, as text
     url: str = ""
+    learned_at: datetime | None = None  # when we wrote it down, if that differs
+
+    @property
+    def place(self) -> datetime:
+        """Return where it stands in the order in which we learned of things."""
+        return self.learned_at or self.at
 
 
 def read(message: OutboundMessage, *, whole: bool = False) -> list[Entry]:
     """Return the entries, the oldest first; ``whole`` with recipient and content of requests."""
+    # Each source gives its latest first; of the same moment the order is kept.
     entries = [
         *_events(message),
         *_attempts(message, whole=whole),
@@ -84,8 +91,7 @@ def read(message: OutboundMessage, *, whole: bool = False) -> list[Entry]:
         *_lifted(message),
         *_deeds(message),
     ]
-    entries.sort(key=attrgetter("at"))
-    return _named(entries)
+    return _named(sorted(reversed(entries), key=attrgetter("place")))
 
 
 def _events(message: OutboundMessage) -> Iterator[Entry]:
@@ -105,6 +111,7 @@ def _events(message: OutboundMessage) -> Iterator[Entry]:
             _TONES.get(Status(event.to_status), "default") if event.to_status else "default",
             event.actor,
             lines,
+            learned_at=event.recorded_at,
         )
 
 

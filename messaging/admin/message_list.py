@@ -93,7 +93,7 @@ class MessageChangeList(ChangeList):
         self.result_list = rows
         # What is selected is what is seen: there is no "all that match" here.
         self.result_count = len(rows)
-        self.full_result_count = None
+        self.full_result_count = len(rows)
         self.show_full_result_count = False
         self.show_admin_actions = True
         self.can_show_all = False

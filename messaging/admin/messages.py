@@ -67,8 +67,8 @@ class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
         "what",
         "error",
         "waits_for",
-        "attempt_count",
-        "created_at",
+        "attempts",
+        "accepted",
     ]
     list_filter = message_filters.ALL
     list_filter_submit = True
@@ -134,7 +134,7 @@ class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
     @display(description="Message", ordering="id")
     def short_id(self, message: OutboundMessage) -> str:
         """Return the end of the id, which is what differs between neighbours."""
-        return f"…{str(message.pk)[-12:]}"
+        return format_html('<span class="console-nowrap">…{}</span>', str(message.pk)[-12:])
 
     @display(description="Status", label=COLOURS, ordering="status")
     def status_label(self, message: OutboundMessage) -> tuple[str, str]:
@@ -165,6 +165,17 @@ class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
         until = f", until {found.until:%m-%d %H:%M:%S}" if found.until else ""
         reason = found.reason.replace("_", " ").lower()
         return format_html('<span title="{}">{}{}</span>', found.detail, reason, until)
+
+    @display(description="Attempts")
+    def attempts(self, message: OutboundMessage) -> str:
+        """Return how many of its attempts are spent."""
+        return f"{message.attempt_count} of {message.max_attempts}"
+
+    @display(description="Accepted (UTC)")
+    def accepted(self, message: OutboundMessage) -> str:
+        """Return when the client was answered."""
+        text = f"{message.created_at:%Y-%m-%d %H:%M:%S}"
+        return format_html('<span class="console-nowrap">{}</span>', text)
 
     @display(description="Error")
     def error(self, message: OutboundMessage) -> str:
