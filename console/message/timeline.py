@@ -91,7 +91,7 @@ def read(message: OutboundMessage, *, whole: bool = False) -> list[Entry]:
         *_lifted(message),
         *_deeds(message),
     ]
-    return _named(sorted(reversed(entries), key=attrgetter("place")))
+    return _named(sorted(entries[::-1], key=attrgetter("place")))
 
 
 def _events(message: OutboundMessage) -> Iterator[Entry]:
