@@ -91,7 +91,9 @@ def read(message: OutboundMessage, *, whole: bool = False) -> list[Entry]:
         *_lifted(message),
         *_deeds(message),
     ]
-    return _named(sorted(entries[::-1], key=attrgetter("place")))
+    entries.reverse()
+    entries.sort(key=attrgetter("place"))
+    return _named(entries)
 
 
 def _events(message: OutboundMessage) -> Iterator[Entry]:
