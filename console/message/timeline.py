@@ -82,16 +82,16 @@ class Entry:
 
 def read(message: OutboundMessage, *, whole: bool = False) -> list[Entry]:
     """Return the entries, the oldest first; ``whole`` with recipient and content of requests."""
-    # Each source gives its latest first; of the same moment the order is kept.
-    entries = [
-        *_events(message),
-        *_attempts(message, whole=whole),
-        *_consents(message),
-        *_webhooks(message),
-        *_lifted(message),
-        *_deeds(message),
-    ]
-    entries.reverse()
+    sources = (
+        _consents(message),
+        _events(message),
+        _attempts(message, whole=whole),
+        _webhooks(message),
+        _lifted(message),
+        _deeds(message),
+    )
+    # Each gives its latest first; of the same moment the order here is kept.
+    entries = [entry for source in sources for entry in reversed(list(source))]
     entries.sort(key=attrgetter("place"))
     return _named(entries)
 

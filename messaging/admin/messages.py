@@ -65,14 +65,12 @@ class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
         "organization",
         "recipient",
         "what",
-        "error",
-        "waits_for",
+        "why",
         "attempts",
         "accepted",
     ]
     list_filter = message_filters.ALL
     list_filter_submit = True
-    list_select_related = ["org"]
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -156,15 +154,16 @@ class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
         """Return the kind, with the template's name."""
         return f"{message.kind} {message.template_name}".strip()
 
-    @display(description="Waits for")
-    def waits_for(self, message: OutboundMessage) -> str:
-        """Return why a queued message is not going yet, and when that is next looked at."""
+    @display(description="Why")
+    def why(self, message: OutboundMessage) -> str:
+        """Return what a queued message waits for and until when, of others what went wrong."""
         found: Waiting | None = getattr(message, WAITING, None)
         if found is None:
-            return "–"
+            wrong: str = self.error(message)
+            return wrong
         until = f", until {found.until:%m-%d %H:%M:%S}" if found.until else ""
         reason = found.reason.replace("_", " ").lower()
-        return format_html('<span title="{}">{}{}</span>', found.detail, reason, until)
+        return format_html('<span title="{}">waits: {}{}</span>', found.detail, reason, until)
 
     @display(description="Attempts")
     def attempts(self, message: OutboundMessage) -> str:
