@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
@@ -33,7 +34,8 @@ def failed(number) -> OutboundMessage:
     )
     now = timezone.now()
     change = Change(message.pk, Cause.RESULT, now, Status.FAILED, kind="rejected", code="131026")
-    apply(lock([message.pk]), [change], now=now)
+    with transaction.atomic():
+        apply(lock([message.pk]), [change], now=now)
     MessageFactory.create_batch(3, phone_number=number, status=Status.DELIVERED)
     return message
 
