@@ -98,6 +98,7 @@ INSTALLED_APPS = [
     "consent",
     "ratelimit",
     "messaging",
+    "console",
 ]
 
 MIDDLEWARE = [
