@@ -51,6 +51,12 @@ DEFAULTS = (
         "Usage that counts no more would pile up; a raised default quota frees who waits for it.",
     ),
     Entry(
+        "Check the counts of messages",
+        "messaging.check_counts",
+        3600,
+        "Counters are summed up; a kept number that is not true would be corrected.",
+    ),
+    Entry(
         "Delete what has been kept long enough",
         "messaging.purge",
         3600,

@@ -62,7 +62,8 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 OUTBOUND_HTTPS = env.flag("OUTBOUND_HTTPS", default=not OUTBOUND_EMBEDDED)
 SECURE_SSL_REDIRECT = OUTBOUND_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if OUTBOUND_HTTPS else None
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes speak plain HTTP inside a cluster
+# Probes and scrapes speak plain HTTP inside a cluster.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = env.whole("SECURE_HSTS_SECONDS", 31_536_000 if OUTBOUND_HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = OUTBOUND_HTTPS
 SECURE_HSTS_PRELOAD = OUTBOUND_HTTPS
@@ -290,8 +291,10 @@ OUTBOUND_API_MAX_BATCH_BODY_BYTES = env.whole(
 # How long a process trusts an API key, a Meta app's secrets or a template it has looked up,
 # seconds.
 OUTBOUND_API_KEY_CACHE_SECONDS = env.seconds("OUTBOUND_API_KEY_CACHE_SECONDS", 5.0)
-# When set, /metrics asks for it as a bearer token; when empty, /metrics is off in production.
+# /metrics is for who holds this bearer token, or asks from one of these networks (the peer's own
+# address); with neither set it is off in production.
 OUTBOUND_METRICS_TOKEN = env.text("OUTBOUND_METRICS_TOKEN", "")
+OUTBOUND_METRICS_NETWORKS = env.networks("OUTBOUND_METRICS_NETWORKS")
 
 # --- Sending --------------------------------------------------------------------------
 

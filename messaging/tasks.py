@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from celery import shared_task
 
-from messaging import expiry, receipts, rescue, retention, stops, template_sync, wake
+from messaging import expiry, receipts, rescue, retention, stock, stops, template_sync, wake
 from messaging.draining import drain
+from orgs import tallies
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name="messaging.send_due")
@@ -52,6 +57,15 @@ def probe_stops() -> None:
 def sync_templates() -> None:
     """Ask Meta for the templates of the accounts that are due."""
     drain(template_sync.sync_due)
+
+
+@shared_task(name="messaging.check_counts")
+def check_counts() -> None:
+    """Put the parts of counters together, and see that the kept numbers are true."""
+    drain(tallies.fold)
+    corrected = stock.recount()
+    if corrected:
+        logger.warning("Kept numbers of messages were wrong", extra={"count": corrected})
 
 
 @shared_task(name="messaging.purge")
