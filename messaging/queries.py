@@ -11,7 +11,6 @@ from typing import Any
 from django.db.models import Count, Min, Q
 
 from messaging.channels import error_table
-from messaging.models import OutboundMessage
 from messaging.models.messages import (
     CONSENT_REVOKED,
     DELIVERY_UNKNOWN,
@@ -155,9 +154,9 @@ def dlq_report(messages: MessageQuerySet, at: datetime) -> DlqReport:
     )
 
 
-def dead_letter_count() -> int:
-    """Return the size of the dead letter queue, without campaign outcomes."""
-    return OutboundMessage.objects.dead().exclude(error_code__in=campaign_codes()).count()
+def dead_letter_count(among: MessageQuerySet) -> int:
+    """Return how many of these messages are dead letters, without campaign outcomes."""
+    return among.dead().exclude(error_code__in=campaign_codes()).count()
 
 
 def _code_count(code: str, count: int) -> CodeCount:
