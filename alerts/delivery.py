@@ -128,6 +128,7 @@ def _send(letter: Letter) -> Outcome:
     return Outcome()
 
 
+@transaction.atomic
 def _record(row: Notice, outcome: Outcome) -> None:
     now = database.now()
     mine = Notice.objects.filter(pk=row.pk, attempts=row.attempts)

@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import Counter
-
 from alerts.severity import Severity
 from messaging.models import OutboundMessage
 from messaging.states import Status
+from orgs import tallies
+from orgs.tallies import Tally
 
-STUCK = Counter(
+STUCK = Tally(
     "outbound_message_stuck_alert_total",
     "Incidents of stuck messages told, by what was stuck.",
     ["channel", "status"],
 )
-HIGH_QUEUE_DEPTH = Counter(
-    "outbound_message_high_queue_depth_alert_total", "Incidents of a long queue told."
+HIGH_QUEUE_DEPTH = Tally(
+    "outbound_message_high_queue_depth_alert_total", "Incidents of a long queue told.", []
 )
-DEAD_LETTERS = Counter(
-    "outbound_message_dead_letter_alert_total", "Incidents of a large dead letter queue told."
+DEAD_LETTERS = Tally(
+    "outbound_message_dead_letter_alert_total", "Incidents of a large dead letter queue told.", []
 )
-HIGH_FAILURE_RATE = Counter(
+HIGH_FAILURE_RATE = Tally(
     "outbound_message_high_failure_rate_alert_total",
     "Incidents of many failures told.",
     ["channel"],
 )
-ESCALATION = Counter(
+ESCALATION = Tally(
     "outbound_message_escalation_alert_total",
     "Incidents of used-up attempts told.",
     ["channel"],
@@ -40,13 +40,11 @@ _OF_RULE = {
 }
 
 SENT = {
-    outlet: Counter(
-        f"outbound_alert_{outlet}_sent_total", f"Notices sent by {outlet}.", ["severity"]
-    )
+    outlet: Tally(f"outbound_alert_{outlet}_sent_total", f"Notices sent by {outlet}.", ["severity"])
     for outlet in ("email", "slack", "webhook")
 }
 ERRORS = {
-    outlet: Counter(
+    outlet: Tally(
         f"outbound_alert_{outlet}_error_total", f"Tries by {outlet} that failed.", ["severity"]
     )
     for outlet in ("email", "slack", "webhook")
@@ -54,31 +52,29 @@ ERRORS = {
 
 
 def count_finding(rule: str, labels: Iterable[tuple[str, ...]]) -> None:
-    """Count something that is told, once for each set of labels."""
-    counter = _OF_RULE.get(rule)
-    if counter is None:
-        return
-    for values in labels:
-        (counter.labels(*values) if values else counter).inc()
+    """Count something that is told, once for each set of labels; in its transaction."""
+    tally = _OF_RULE.get(rule)
+    if tally is not None:
+        tallies.add([tally.line(*values) for values in labels])
 
 
 def count_sent(outlet: str, severity: str) -> None:
-    """Count a notice that is through."""
-    SENT[outlet].labels(severity).inc()
+    """Count a notice that is through; in the transaction that says so."""
+    SENT[outlet].add(severity)
 
 
 def count_error(outlet: str, severity: str) -> None:
-    """Count a try that failed."""
-    ERRORS[outlet].labels(severity).inc()
+    """Count a try that failed; likewise."""
+    ERRORS[outlet].add(severity)
 
 
 def begin() -> None:
     """Begin every series at 0."""
     for channel in OutboundMessage.Channel.values:
-        HIGH_FAILURE_RATE.labels(channel)
-        ESCALATION.labels(channel)
+        HIGH_FAILURE_RATE.begin(channel)
+        ESCALATION.begin(channel)
         for status in (Status.QUEUED, Status.SENDING):
-            STUCK.labels(channel, status)
+            STUCK.begin(channel, status)
     for severity in Severity.values:
-        for counter in (*SENT.values(), *ERRORS.values()):
-            counter.labels(severity)
+        for tally in (*SENT.values(), *ERRORS.values()):
+            tally.begin(severity)

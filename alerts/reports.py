@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from alerts import delivery, notices, routing
 from alerts.models import CheckRun
+from alerts.rules.base import messages as in_words
 from alerts.rules.base import moment
 from messaging import queries
 from messaging.models import OutboundMessage
@@ -49,7 +50,7 @@ def content_of(org_id: int | None) -> dict[str, Any]:
     report = queries.dlq_report(messages, database.now())
     page = reverse("admin:messaging_deadletter_changelist")
     return {
-        "title": f"Dead letter queue{f' of {name}' if name else ''}: {report.total:,} messages",
+        "title": f"Dead letter queue{f' of {name}' if name else ''}: {in_words(report.total)}",
         "summary": _summary(report),
         "figures": _figures(report, with_orgs=org_id is None),
         "table": _table(report),

@@ -27,7 +27,9 @@ def targets(severity: str, org_id: int | None, *, is_part: bool = False) -> list
     Of an incident that is part of the installation's only the organisation's own routes are told.
     """
     routes = (
-        Route.objects.active().order_by("pk").values_list("pk", "outlet", "org_id", "least_severity")
+        Route.objects.active()
+        .order_by("pk")
+        .values_list("pk", "outlet", "org_id", "least_severity")
     )
     found = [
         Target(outlet, pk)

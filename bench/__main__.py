@@ -10,11 +10,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import consents, dispatch, fairness, growth, idle, intake, limits, webhooks
+from bench import alerts, consents, dispatch, fairness, growth, idle, intake, limits, webhooks
 from bench.report import Report
 from tests import services
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], Report]] = {
+    "alerts": alerts.run,
     "consents": consents.run,
     "dispatch": dispatch.run,
     "fairness": fairness.run,
@@ -35,6 +36,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--workers", type=int, default=1, help="worker processes")
     parser.add_argument(
         "--large", action="store_true", help="growth: ten million rows too; consents: a million"
+    )
+    parser.add_argument(
+        "--messages", type=int, default=alerts.SIZE, help="alerts: rows of the message table"
     )
     parser.add_argument("--output", default="var/bench", help="folder for the JSON files")
     options = parser.parse_args(arguments)

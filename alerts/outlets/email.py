@@ -20,6 +20,8 @@ COLOURS = {Severity.INFO: "#1d4ed8", Severity.WARNING: "#b45309", Severity.CRITI
 RESOLVED = "#15803d"
 # Addresses and mailboxes the server will not take, however often they are offered.
 _PERMANENT = range(500, 600)
+# What the badge does not say.
+_NOTED = (Kind.REMINDER, Kind.WORSE, Kind.AGAIN, Kind.TEST)
 
 
 def send(letter: Letter) -> None:
@@ -76,6 +78,7 @@ def _context(letter: Letter) -> dict[str, Any]:
         "letter": letter,
         **letter.content,
         "word": "Resolved" if letter.is_resolved else severity.label,
+        "note": Kind(letter.kind).label if letter.kind in _NOTED else "",
         "colour": RESOLVED if letter.is_resolved else COLOURS[severity],
         "headings": table[0] if table else [],
         "rows": table[1:],

@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import secrets
 from datetime import datetime
 from typing import Any
 
@@ -17,7 +16,7 @@ from alerts.outlets import http
 from alerts.outlets.base import Letter, OutletError
 
 PREFIX = "whsec_"
-SECRET_BYTES = 24
+SHORTEST, LONGEST = 24, 64  # bytes of a secret
 
 
 def send(letter: Letter) -> None:
@@ -60,16 +59,20 @@ def payload(letter: Letter) -> dict[str, Any]:
 def signature(secret: str, message_id: str, at: datetime, body: bytes) -> str:
     """Return the header's value; raise OutletError when the secret is none."""
     signed = f"{message_id}.{int(at.timestamp())}.".encode() + body
-    try:
-        key = base64.b64decode(secret.removeprefix(PREFIX), validate=True)
-    except binascii.Error:
-        key = b""
-    if not key:
+    if not is_secret(secret):
         text = "The signing secret is not of the form whsec_…"
         raise OutletError(text, permanent=True)
-    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    digest = hmac.new(_key(secret), signed, hashlib.sha256).digest()
+    return "v1," + base64.b64encode(digest).decode()
 
 
-def new_secret() -> str:
-    """Return a fresh secret, in the form Standard Webhooks gives it."""
-    return PREFIX + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+def is_secret(secret: str) -> bool:
+    """Say whether it is a secret as Standard Webhooks writes it: 24 to 64 bytes as base64."""
+    return secret.startswith(PREFIX) and SHORTEST <= len(_key(secret)) <= LONGEST
+
+
+def _key(secret: str) -> bytes:
+    try:
+        return base64.b64decode(secret.removeprefix(PREFIX), validate=True)
+    except binascii.Error:
+        return b""

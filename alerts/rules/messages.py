@@ -27,7 +27,7 @@ def dead_letters(report: DlqReport, limits: Thresholds, seen: Moment) -> list[Fi
                 severity=Severity.CRITICAL,
                 title="The dead letter queue has grown",
                 summary=f"{messages(report.total)} have failed and wait for somebody to decide; "
-                f"people are told above {limits.dead_letters:,}.",
+                f"the threshold is {limits.dead_letters:,}.",
                 size=report.total,
                 figures=(
                     ("Dead letters", f"{report.total:,}"),
@@ -103,7 +103,7 @@ def queue_depth(depth: QueueDepth, limits: Thresholds, seen: Moment) -> list[Fin
         Finding(
             severity=Severity.WARNING,
             title="The queue is long",
-            summary=f"{size} messages wait or are on their way; people are told above "
+            summary=f"{size} messages wait or are on their way; the threshold is "
             f"{limits.queue_depth:,}. Those scheduled for more than an hour ahead are not counted.",
             size=total,
             figures=(
@@ -126,7 +126,7 @@ def failure_rate(channels: Sequence[Failures], limits: Thresholds, seen: Moment)
             severity=Severity.CRITICAL,
             title=f"Many messages fail ({each.channel})",
             summary=f"{each.rate:.0%} of {messages(each.total)} that ended in the last "
-            f"{span(limits.window)} failed; people are told above {limits.failure_rate:.0%}.",
+            f"{span(limits.window)} failed; the threshold is {limits.failure_rate:.0%}.",
             size=each.rate,
             key=each.channel,
             figures=(

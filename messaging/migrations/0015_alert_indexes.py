@@ -7,8 +7,8 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('consent', '0003_stop_quiet_erasure_imports'),
-        ('messaging', '0013_heartbeats'),
-        ('orgs', '0002_engine'),
+        ('messaging', '0014_counts'),
+        ('orgs', '0004_memberships'),
     ]
 
     operations = [
