@@ -10,7 +10,7 @@ from operator import attrgetter
 from django.contrib.auth import get_user_model
 
 from consent.models import ConsentEvent
-from console import links
+from console import incidents, links
 from console.message import request
 from messaging import holding, queries
 from messaging.models import (
@@ -89,6 +89,7 @@ def read(message: OutboundMessage, *, whole: bool = False) -> list[Entry]:
         _webhooks(message),
         _lifted(message),
         _deeds(message),
+        _incidents(message),
     )
     # Each gives its latest first; of the same moment the order here is kept.
     entries = [entry for source in sources for entry in reversed(list(source))]
@@ -225,6 +226,21 @@ def _deeds(message: OutboundMessage) -> Iterator[Entry]:
             event.action.replace(".", " ").replace("_", " ").capitalize(),
             who=event.actor,
             lines=[("Reason", event.reason)] if event.reason else [],
+        )
+
+
+def _incidents(message: OutboundMessage) -> Iterator[Entry]:
+    for alert in incidents.beside(message).order_by("-opened_at")[:MOST]:
+        lines = [("Told", alert.summary)] if alert.summary else []
+        if alert.resolved_at:
+            lines.append(("Resolved", f"{alert.resolved_at:%Y-%m-%d %H:%M:%S} UTC"))
+        yield Entry(
+            alert.opened_at,
+            "Incident",
+            alert.title,
+            incidents.colour_of(alert),
+            lines=lines,
+            url=incidents.url_of(alert),
         )
 
 

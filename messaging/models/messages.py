@@ -180,15 +180,17 @@ class OutboundMessage(models.Model):
                 condition=Q(status=Status.SENDING),
                 name="idx_outbound_message_sending",
             ),
+            # With what the report counts, so that it reads this alone.
             models.Index(
-                fields=["org", "failed_at"],
+                fields=["org", "failed_at", "channel", "error_code"],
                 condition=Q(status=Status.FAILED),
-                name="idx_outbound_message_failed",
+                name="idx_outbound_message_dead",
             ),
+            # A message enters it with its second attempt only.
             models.Index(
-                fields=["error_code", "org"],
-                condition=Q(status=Status.FAILED),
-                name="idx_outbound_message_causes",
+                fields=["attempt_count", "created_at"],
+                condition=Q(status__in=[Status.QUEUED, Status.SENDING], attempt_count__gt=0),
+                name="idx_outbound_message_retried",
             ),
             models.Index(
                 fields=["expires_at"],
