@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
 from alerts.models import Alert
 from messaging.states import Status
-from orgs.models import Membership
 from tests.factories.messaging import MessageFactory, PhoneNumberFactory, TemplateFactory
+from tests.factories.orgs import staff_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
@@ -37,9 +37,7 @@ def theirs(other_org):
 
 @pytest.fixture
 def clerk(client, org, theirs) -> User:
-    user = User.objects.create_user("bob", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="view_outboundmessage"))
-    Membership.objects.create(user=user, org=org)
+    user = staff_user("view_outboundmessage", orgs=(org,))
     client.force_login(user)
     return user
 
