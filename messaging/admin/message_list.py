@@ -10,6 +10,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from django.core.paginator import Paginator
@@ -52,6 +53,7 @@ class MessageChangeList(ChangeList):
     """The list with its filters; the newest messages first."""
 
     of_org: int | None = None
+    is_limited = False  # to some organisations: those of others lie between
     before: str | None = None
     after: str | None = None
     # For the template: where the neighbouring pages begin; "" when there is none.
@@ -64,6 +66,7 @@ class MessageChangeList(ChangeList):
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
         """Take the position out of the parameters, then filter as every list does."""
+        self.is_limited = not staff.reaches_all(request.user)
         self.of_org = self._one_org(request)
         for name in (BEFORE, AFTER):
             if name in self.params:
@@ -141,7 +144,8 @@ class MessageChangeList(ChangeList):
     def _may_look_long(self) -> bool:
         """Say whether matches may lie far apart, with no index that leads from one to the next."""
         led_to = {"org", "since", "day"}
-        return bool(self.query) or any(
+        among_others = self.is_limited and self.of_org is None
+        return bool(self.query or among_others) or any(
             value not in ("", [""])
             for name, value in self.get_filters_params().items()
             if name not in led_to
@@ -198,7 +202,7 @@ class MessageChangeList(ChangeList):
             chosen = [pk for pk in ids if pk < uuid.UUID(self.before)][:most]
         else:
             chosen = list(ids[:most])
-        return self._lines(chosen)
+        return sorted(self._lines(chosen), key=attrgetter("pk"), reverse=True)
 
     def _cut(self, rows: list[OutboundMessage]) -> list[OutboundMessage]:
         """Note whether there is more, and return the page."""
