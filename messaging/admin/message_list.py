@@ -68,10 +68,14 @@ class MessageChangeList(ChangeList):
         """Take the position out of the parameters, then filter as every list does."""
         self.is_limited = not staff.reaches_all(request.user)
         self.of_org = self._one_org(request)
+        others = request.GET.copy()
         for name in (BEFORE, AFTER):
+            others.pop(name, None)
             if name in self.params:
                 setattr(self, name, _uuid(self.params.pop(name)))
                 self.filter_params.pop(name, None)
+        # The filters' form hands on every parameter: another filter begins with the newest.
+        request.GET = others  # type: ignore[assignment]  # as good as the immutable one
         return super().get_queryset(request, exclude_parameters)
 
     def get_ordering(self, _request: HttpRequest, _queryset: Any) -> list[str]:

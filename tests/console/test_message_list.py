@@ -117,6 +117,7 @@ def test_pages_follow_each_other_without_gap_or_repetition(client, number, monke
     pages.append(found)
     while cl.older_url:
         answer = client.get(LIST + cl.older_url)
+        assert 'name="before"' not in answer.content.decode()
         cl = answer.context["cl"]
         pages.append([message.pk for message in cl.result_list])
     assert [pk for page in pages for pk in page] == sorted(made, reverse=True)
