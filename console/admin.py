@@ -48,17 +48,19 @@ class MessageAdmin(OutboundMessageAdmin):
             return missing
         if not self.has_view_permission(request, message):
             raise PermissionDenied
+        board = Board.at(database.now()) if message.status in EXPLAINED else None
         context = {
             **self.admin_site.each_context(request),
             **_told(message),
+            "waiting": board.of(message) if board else None,
             "title": f"Message …{str(message.pk)[-12:]}",
             "opts": self.opts,
             "original": message,
             "buttons": self._buttons(request, message),
             **(extra_context or {}),
         }
-        if "explain" in request.GET and message.status in EXPLAINED:
-            context["rules"] = explaining.explain(message, database.now())
+        if board and "explain" in request.GET:
+            context["rules"] = explaining.explain(message, board)
         return TemplateResponse(request, "console/message.html", context)
 
     def _buttons(self, request: HttpRequest, message: OutboundMessage) -> list[tuple[str, str]]:
@@ -80,15 +82,12 @@ class MessageAdmin(OutboundMessageAdmin):
 
 def _told(message: OutboundMessage) -> dict[str, Any]:
     """Return what the page tells, for whoever may see the message."""
-    now = database.now()
     title, advice = queries.explain(message.error_code) if message.error_code else ("", "")
     return {
         "message": message,
         "recipient": mask(message.to_recipient) or "erased",
-        "now": now,
         "status": Status(message.status).label,
         "tone": COLOURS[Status(message.status)],
-        "waiting": Board.at(now).of(message),
         "error_title": title,
         "error_advice": advice,
         "timeline": timeline.read(message),

@@ -49,13 +49,13 @@ class Rule:
     is_final: bool = False  # it ends the message instead of holding it
 
 
-def explain(message: OutboundMessage, now: datetime) -> list[Rule]:
-    """Return the rules in the order in which a claim meets them.
+def explain(message: OutboundMessage, board: Board) -> list[Rule]:
+    """Return the rules in the order in which a claim meets them, at the board's moment.
 
     The message is loaded with its contact and its number, that with account, app and organisation.
     Of a message that has ended this says what would be if it were requeued.
     """
-    board = Board.at(now)
+    now = board.now
     return [
         _active(message),
         *_holds(message, board),

@@ -16,6 +16,7 @@ from messaging import explaining
 from messaging.models import OutboundMessage, WebhookDelivery, WebhookEvent
 from messaging.operations import Instruction, requeue
 from messaging.states import Cause, Status
+from messaging.waiting import Board
 from orgs import audit, database
 from ratelimit import holds, quota
 from ratelimit.holds import HoldRequest
@@ -162,7 +163,7 @@ class TestExplain:
         fresh = OutboundMessage.objects.select_related(
             "contact", "org", "phone_number__org", "phone_number__account__app"
         ).get(pk=message.pk)
-        rules = explaining.explain(fresh, database.now())
+        rules = explaining.explain(fresh, Board.at(database.now()))
         assert len({rule.name for rule in rules}) == len(rules)
         return {rule.name: rule for rule in rules if not rule.passed}
 
