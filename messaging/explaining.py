@@ -45,7 +45,8 @@ class Rule:
     name: str
     passed: bool
     detail: str
-    until: datetime | None = None  # a rule that fails without it waits for somebody
+    until: datetime | None = None  # a rule that fails without it waits for somebody …
+    changes: str = ""  # … unless this says for what
     is_final: bool = False  # it ends the message instead of holding it
 
 
@@ -173,7 +174,8 @@ def _turn(message: OutboundMessage, now: datetime) -> Rule:
     ahead = due.filter(priority__lt=message.priority)[:AHEAD_MOST].count()
     ahead += due.filter(priority=message.priority, due_at__lt=message.due_at)[:AHEAD_MOST].count()
     more = " or more" if ahead >= AHEAD_MOST else ""
-    return Rule(name, passed=not ahead, detail=f"{ahead:,}{more} due messages go before it.")
+    detail = f"{ahead:,}{more} due messages go before it."
+    return Rule(name, passed=not ahead, detail=detail, changes="as they go")
 
 
 def _words(waiting: Waiting) -> str:

@@ -78,11 +78,13 @@ def test_the_dashboard_follows_and_says_when_it_cannot(failed, open_page, staff)
     page = open_page(staff, viewport=NARROW, color_scheme="dark")
     page.goto("/admin/")
     expect(page.locator("#card-queued")).to_contain_text("0")
+    page.click("#chart-table summary")
     MessageFactory(phone_number=failed.phone_number)
     look_again = "document.dispatchEvent(new Event('visibilitychange'))"
     page.evaluate(look_again)
     expect(page.locator("#card-queued")).to_contain_text("1")
     expect(page.locator("#console-stale")).to_be_hidden()
+    expect(page.locator("#chart-table table")).to_be_visible()  # what was open stays open
 
     page.evaluate("window.fetch = () => Promise.reject(new Error('away'))")
     page.evaluate(look_again)

@@ -39,9 +39,15 @@
   }
 
   function show(html) {
-    // Whoever works with the keyboard keeps their place.
+    // Whoever reads or works with the keyboard keeps their place.
     const focused = place.contains(document.activeElement) ? document.activeElement.id : "";
+    const opened = [...place.querySelectorAll("details[open]")].map((each) => each.id);
+    const scrolled = place.querySelector(".console-scroll").scrollLeft;
     place.innerHTML = html;
+    place.querySelector(".console-scroll").scrollLeft = scrolled;
+    for (const id of opened) {
+      document.getElementById(id).open = true;
+    }
     if (focused) {
       document.getElementById(focused)?.focus({ preventScroll: true });
     }
@@ -53,5 +59,8 @@
       refresh();
     }
   });
+  // On a narrow screen the latest hours are the ones to see.
+  const chart = place.querySelector(".console-scroll");
+  chart.scrollLeft = chart.scrollWidth;
   later();
 })();
