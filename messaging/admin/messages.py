@@ -71,7 +71,7 @@ class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
     ]
     list_filter = message_filters.ALL
     list_filter_submit = True
-    list_per_page = 50
+    list_per_page = 25  # drawing the lines takes longer than finding them
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     sortable_by: list[str] = []
