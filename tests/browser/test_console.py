@@ -86,7 +86,7 @@ def test_the_dashboard_follows_and_says_when_it_cannot(failed, open_page, staff)
     expect(page.locator("#console-stale")).to_be_hidden()
     expect(page.locator("#chart-table table")).to_be_visible()  # what was open stays open
 
-    page.evaluate("window.fetch = () => Promise.reject(new Error('away'))")
+    page.evaluate("() => { window.fetch = () => Promise.reject(new Error('away')); }")
     page.evaluate(look_again)
     expect(page.locator("#console-stale")).to_contain_text("The server does not answer")
     overflow = page.evaluate(
