@@ -10,11 +10,25 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import consents, dispatch, fairness, gauges, growth, idle, intake, limits, webhooks
+from bench import (
+    alerts,
+    consents,
+    console,
+    dispatch,
+    fairness,
+    gauges,
+    growth,
+    idle,
+    intake,
+    limits,
+    webhooks,
+)
 from bench.report import Report
 from tests import services
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], Report]] = {
+    "alerts": alerts.run,
+    "console": console.run,
     "consents": consents.run,
     "dispatch": dispatch.run,
     "fairness": fairness.run,
@@ -35,9 +49,13 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--latency-ms", type=int, default=200, help="of the sandbox's answers")
     parser.add_argument("--workers", type=int, default=1, help="worker processes")
     parser.add_argument(
-        "--large", action="store_true", help="growth: ten million rows too; consents: a million"
+        "--large",
+        action="store_true",
+        help="growth: ten million rows too; consents: a million; console: five million",
     )
-    parser.add_argument("--messages", type=int, default=200_000, help="gauges: in the table")
+    parser.add_argument(
+        "--messages", type=int, default=alerts.SIZE, help="alerts, gauges: in the table"
+    )
     parser.add_argument("--output", default="var/bench", help="folder for the JSON files")
     options = parser.parse_args(arguments)
     if "DATABASE_URL" not in os.environ:

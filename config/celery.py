@@ -27,5 +27,5 @@ def publish_measures(**_kwargs: object) -> None:
     measures.start()
 
 
-# By its path: the class needs Django's apps, which are not loaded yet.
-app.steps["worker"].add("messaging.ticker:TickerStep")
+# By their paths: the classes need Django's apps, which are not loaded yet.
+app.steps["worker"].update({"messaging.ticker:TickerStep", "alerts.ticker:WatchStep"})

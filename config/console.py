@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
+from django.contrib import admin
+from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 
 def _entry(title: str, icon: str, page: str, **extra: str) -> dict[str, Any]:
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{page}_changelist"), **extra}
+    def may_see(request: HttpRequest) -> bool:
+        app, name = page.rsplit("_", 1)
+        model = apps.get_model(app, name)
+        return bool(admin.site.get_model_admin(model).has_view_permission(request))
+
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{page}_changelist"),
+        "permission": may_see,
+        **extra,
+    }
 
 
 UNFOLD: dict[str, Any] = {
@@ -23,6 +37,8 @@ UNFOLD: dict[str, Any] = {
             "href": lambda _request: static("outbound/favicon.svg"),
         }
     ],
+    "STYLES": [lambda _request: static("console/console.css")],
+    "DASHBOARD_CALLBACK": "console.views.into_index",
     "SHOW_HISTORY": False,
     "SIDEBAR": {
         "show_search": True,
@@ -31,6 +47,11 @@ UNFOLD: dict[str, Any] = {
             {
                 "title": "Messages",
                 "items": [
+                    {
+                        "title": "Dashboard",
+                        "icon": "dashboard",
+                        "link": reverse_lazy("admin:index"),
+                    },
                     _entry("All messages", "chat", "messaging_outboundmessage"),
                     _entry(
                         "Dead letter queue",
@@ -43,6 +64,25 @@ UNFOLD: dict[str, Any] = {
                     _entry("Holds", "pause_circle", "ratelimit_hold"),
                     _entry("Told by Meta", "campaign", "messaging_providernotice"),
                     _entry("Webhook deliveries", "webhook", "messaging_webhookdelivery"),
+                ],
+            },
+            {
+                "title": "Alerts",
+                "items": [
+                    _entry(
+                        "Incidents",
+                        "notifications",
+                        "alerts_alert",
+                        badge="alerts.badges.incidents",
+                    ),
+                    {
+                        "title": "Dead letter report",
+                        "icon": "assessment",
+                        "link": reverse_lazy("alerts:dlq-report"),
+                        "permission": "alerts.admin.report.may_see",
+                    },
+                    _entry("Routes", "alt_route", "alerts_route"),
+                    _entry("Checks", "fact_check", "alerts_checkrun"),
                 ],
             },
             {

@@ -137,6 +137,31 @@ def database(name: str) -> dict[str, Any]:
     return settings
 
 
+def share(name: str, default: float) -> float:
+    """Return a share from 0 to 1."""
+    value = raw(name)
+    number = default if value is None else _convert(name, value, float, "a share such as 0.3")
+    if not 0.0 <= number <= 1.0:
+        message = f"{name} must be a share from 0 to 1."
+        raise ImproperlyConfigured(message)
+    return number
+
+
+def email(name: str, default: str) -> dict[str, Any]:
+    """Return Django's settings for the mail URL in the variable; a server has ten seconds."""
+    value = text(name, default)
+    if urlsplit(value).scheme not in environ.Env.EMAIL_SCHEMES:
+        message = f"{name} must begin with {', '.join(sorted(environ.Env.EMAIL_SCHEMES))}."
+        raise ImproperlyConfigured(message)
+    try:
+        settings: dict[str, Any] = environ.Env.email_url_config(value)
+    except (ValueError, ImproperlyConfigured) as error:
+        message = f"{name} must look like smtp+tls://user:password@mail.example.org:587."
+        raise ImproperlyConfigured(message) from error
+    given = {key: found for key, found in settings.items() if found not in {None, ""}}
+    return {"EMAIL_TIMEOUT": 10, **given}
+
+
 def _convert(name: str, value: str, convert: Callable[[str], T], expected: str) -> T:
     try:
         return convert(value)

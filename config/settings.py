@@ -16,6 +16,7 @@ import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
 from config import console, env, local_secrets, logs, schedule
+from config.alerting import *  # noqa: F403 - settings of one subject, each named in __all__
 from ratelimit.rules import LARGEST_QUOTA
 
 django_stubs_ext.monkeypatch()
@@ -83,11 +84,13 @@ FORMAT_MODULE_PATH = ["config.formats"]
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "django.contrib.staticfiles",
     "django_celery_beat",
     "django_filters",
@@ -99,6 +102,8 @@ INSTALLED_APPS = [
     "consent",
     "ratelimit",
     "messaging",
+    "alerts",
+    "console",
 ]
 
 MIDDLEWARE = [
@@ -377,6 +382,17 @@ WHATSAPP_RATE_LIMIT_WINDOW_SECONDS = env.whole(
 )
 # The limiter waits this long for Redis, seconds, and then lets the database count alone.
 OUTBOUND_REDIS_TIMEOUT_SECONDS = env.seconds("OUTBOUND_REDIS_TIMEOUT_SECONDS", 0.25, at_least=0.01)
+
+# --- Alerts ---------------------------------------------------------------------------
+
+# Where people open the console; mails and notices link there.
+OUTBOUND_PUBLIC_URL = env.url(
+    "OUTBOUND_PUBLIC_URL",
+    next(iter(CSRF_TRUSTED_ORIGINS), f"http{'s' if OUTBOUND_HTTPS else ''}://localhost:8000"),
+    schemes=["https", "http"],
+).rstrip("/")
+_mail_folder = f"filemail:///{OUTBOUND_VAR_DIR.resolve()}/mail"
+globals().update(env.email("EMAIL_URL", _mail_folder if OUTBOUND_EMBEDDED else "dummymail://"))
 
 # --- Console --------------------------------------------------------------------------
 

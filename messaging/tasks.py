@@ -6,7 +6,18 @@ import logging
 
 from celery import shared_task
 
-from messaging import expiry, health, receipts, rescue, retention, stock, stops, template_sync, wake
+from messaging import (
+    activity,
+    expiry,
+    health,
+    receipts,
+    rescue,
+    retention,
+    stock,
+    stops,
+    template_sync,
+    wake,
+)
 from messaging.draining import drain
 from orgs import tallies
 
@@ -63,6 +74,12 @@ def sync_templates() -> None:
 def refresh_health() -> None:
     """Have the figures ready for those who ask for them."""
     health.refresh()
+
+
+@shared_task(name="messaging.count_activity")
+def count_activity() -> None:
+    """Count what became of messages lately."""
+    activity.count_recent()
 
 
 @shared_task(name="messaging.check_counts")

@@ -23,7 +23,7 @@ class DeadLetterAdmin(OutboundMessageAdmin):
         "recipient",
         "what",
         "error",
-        "attempt_count",
+        "attempts",
         "failed_at",
     ]
     list_filter = ["org", "error_code", "category"]

@@ -180,10 +180,17 @@ class OutboundMessage(models.Model):
                 condition=Q(status=Status.SENDING),
                 name="idx_outbound_message_sending",
             ),
+            # With what the report counts, so that it reads this alone.
             models.Index(
-                fields=["org", "failed_at"],
+                fields=["org", "failed_at", "channel", "error_code"],
                 condition=Q(status=Status.FAILED),
-                name="idx_outbound_message_failed",
+                name="idx_outbound_message_dead",
+            ),
+            # A message enters it with its second attempt only.
+            models.Index(
+                fields=["attempt_count", "created_at"],
+                condition=Q(status__in=[Status.QUEUED, Status.SENDING], attempt_count__gt=0),
+                name="idx_outbound_message_retried",
             ),
             models.Index(
                 fields=["expires_at"],
@@ -192,6 +199,11 @@ class OutboundMessage(models.Model):
             ),
             models.Index(fields=["org", "-created_at", "-id"], name="idx_outbound_message_list"),
             models.Index(fields=["to_recipient"], name="idx_outbound_message_to"),
+            models.Index(
+                fields=["reference"],
+                condition=~Q(reference=""),
+                name="idx_outbound_message_reference",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -216,6 +228,12 @@ class DeadLetter(OutboundMessage):
         proxy = True
         verbose_name = "dead letter"
         verbose_name_plural = "dead letter queue"
+
+
+class AttemptQuerySet(TenantQuerySet["OutboundAttempt"]):
+    """Calls for messages."""
+
+    org_path = "message__org"
 
 
 class OutboundAttempt(models.Model):
@@ -243,6 +261,8 @@ class OutboundAttempt(models.Model):
     receipts = models.CharField(
         max_length=64, blank=True, help_text="The statuses that came for it, each once."
     )
+
+    objects = AttemptQuerySet.as_manager()
 
     class Meta:
         db_table = "outbound_attempt"
