@@ -87,6 +87,7 @@ INSTALLED_APPS = [
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "django.contrib.staticfiles",
     "django_celery_beat",
     "django_filters",
@@ -98,6 +99,7 @@ INSTALLED_APPS = [
     "consent",
     "ratelimit",
     "messaging",
+    "console",
 ]
 
 MIDDLEWARE = [
