@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from axes.middleware import AxesMiddleware
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponseBase
 from whitenoise.middleware import WhiteNoiseMiddleware
+
+from orgs import guard
 
 API = "/api/v1/"  # authenticates by key or signature, and serves no page
 
@@ -37,6 +40,14 @@ class ConsoleAuthentication(_NotOfApi, AuthenticationMiddleware):
 
 class ConsoleMessages(_NotOfApi, MessageMiddleware):
     """What a page tells after an action."""
+
+
+class LoginProtection(_NotOfApi, AxesMiddleware):
+    """Answers whoever has tried too many passwords."""
+
+
+class ConsoleGuard(_NotOfApi, guard.Guard):
+    """Ends old sessions and asks for the second factor."""
 
 
 class StaticFiles(_NotOfApi, WhiteNoiseMiddleware):

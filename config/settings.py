@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
-from config import console, env, local_secrets, logs, schedule
+from config import console, env, headers, local_secrets, logs, schedule
 from ratelimit.rules import LARGEST_QUOTA
 
 django_stubs_ext.monkeypatch()
@@ -69,6 +70,36 @@ SESSION_COOKIE_SECURE = OUTBOUND_HTTPS
 CSRF_COOKIE_SECURE = OUTBOUND_HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": headers.STRICT}
+
+# --- Logging in -----------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# So many wrong passwords for one name from one address shut both out together …
+OUTBOUND_LOGIN_FAILURES = env.whole("OUTBOUND_LOGIN_FAILURES", 5, at_least=1, at_most=1000)
+# … for this long, seconds.
+OUTBOUND_LOGIN_LOCKOUT_SECONDS = env.whole("OUTBOUND_LOGIN_LOCKOUT_SECONDS", 900, at_least=1)
+# Proxies of ours in front, each of which appends to X-Forwarded-For; 0: none is believed.
+OUTBOUND_TRUSTED_PROXIES = env.whole("OUTBOUND_TRUSTED_PROXIES", 0, at_most=10)
+# Codes of an app beside the password: off, optional (who has set it up is asked), required.
+OUTBOUND_TOTP = env.choice("OUTBOUND_TOTP", "off", among=["off", "optional", "required"])
+# A session ends after so long without a click, and after so long in any case; seconds.
+OUTBOUND_SESSION_IDLE_SECONDS = env.whole("OUTBOUND_SESSION_IDLE_SECONDS", 3600, at_least=60)
+OUTBOUND_SESSION_MAX_SECONDS = env.whole("OUTBOUND_SESSION_MAX_SECONDS", 43_200, at_least=60)
+SESSION_COOKIE_AGE = OUTBOUND_SESSION_MAX_SECONDS
+AXES_FAILURE_LIMIT = OUTBOUND_LOGIN_FAILURES
+AXES_COOLOFF_TIME = timedelta(seconds=OUTBOUND_LOGIN_LOCKOUT_SECONDS)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "orgs.logins.client_address"
+AXES_USERNAME_CALLABLE = "orgs.logins.name_of"
+AXES_LOCKOUT_CALLABLE = "orgs.logins.shut_out"
+AXES_DISABLE_ACCESS_LOG = True  # the audit trail has it
+AXES_ENABLE_ADMIN = False  # the console has its own page
+AXES_VERBOSE = False
 
 # --- Django ---------------------------------------------------------------------------
 
@@ -82,6 +113,7 @@ FORMAT_MODULE_PATH = ["config.formats"]
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -89,6 +121,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.humanize",
     "django.contrib.staticfiles",
+    "axes",
     "django_celery_beat",
     "django_filters",
     "django_prometheus",
@@ -105,12 +138,15 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "config.headers.PageHeaders",
     "config.middleware.StaticFiles",
     "config.middleware.ConsoleSession",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "config.middleware.ConsoleAuthentication",
     "config.middleware.ConsoleMessages",
+    "config.middleware.ConsoleGuard",
+    "config.middleware.LoginProtection",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
