@@ -11,8 +11,6 @@ from django.contrib.sessions.middleware import SessionMiddleware
 from django.http import HttpRequest, HttpResponseBase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from orgs import guard
-
 API = "/api/v1/"  # authenticates by key or signature, and serves no page
 
 
@@ -44,10 +42,6 @@ class ConsoleMessages(_NotOfApi, MessageMiddleware):
 
 class LoginProtection(_NotOfApi, AxesMiddleware):
     """Answers whoever has tried too many passwords."""
-
-
-class ConsoleGuard(_NotOfApi, guard.Guard):
-    """Ends old sessions and asks for the second factor."""
 
 
 class StaticFiles(_NotOfApi, WhiteNoiseMiddleware):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -31,7 +32,7 @@ class Guard:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Let the request through, or send its sender to log in or to the second factor."""
-        if request.path_info.startswith(reverse("admin:index")):
+        if request.path_info.startswith(_console()):
             instead = _instead(request)
             if instead is not None:
                 return instead
@@ -57,7 +58,7 @@ def _instead(request: HttpRequest) -> HttpResponse | None:
         return _to("admin:login", request)
     if settings.OUTBOUND_TOTP == "off" or has_passed(request) or request.path in _paths(STEPS):
         return None
-    if second_factor.of(request.user) is not None:  # type: ignore[arg-type]  # the one user model
+    if second_factor.of(request.user) is not None:
         return _to("second_factor", request)
     if settings.OUTBOUND_TOTP == "required":
         return _to("second_factor_set_up", request)
@@ -82,5 +83,11 @@ def _to(page: str, request: HttpRequest) -> HttpResponse:
     return HttpResponseRedirect(f"{reverse(page)}?{urlencode({'next': wanted})}")
 
 
-def _paths(names: tuple[str, ...]) -> set[str]:
-    return {reverse(name) for name in names}
+@cache
+def _console() -> str:
+    return reverse("admin:index")
+
+
+@cache
+def _paths(names: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(reverse(name) for name in names)

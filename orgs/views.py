@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 
 from django import forms
 from django.conf import settings
@@ -92,7 +92,7 @@ def _user(request: HttpRequest) -> User:
     """Return who is logged in; there is no such page for others, nor when the factor is off."""
     if settings.OUTBOUND_TOTP == "off" or not request.user.is_staff:
         raise Http404
-    return cast(User, request.user)
+    return request.user
 
 
 def _next(request: HttpRequest) -> str:

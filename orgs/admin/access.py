@@ -92,7 +92,7 @@ class OfInstallation(ModelAdmin):
         """Say whether the entry is shown."""
         return staff.reaches_all(request.user) and super().has_module_permission(request)
 
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Only with every organisation in reach."""
         return staff.reaches_all(request.user) and super().has_view_permission(request, obj)
 
@@ -100,11 +100,11 @@ class OfInstallation(ModelAdmin):
         """Only with every organisation in reach."""
         return staff.reaches_all(request.user) and super().has_add_permission(request)
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Only with every organisation in reach."""
         return staff.reaches_all(request.user) and super().has_change_permission(request, obj)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Only with every organisation in reach."""
         return staff.reaches_all(request.user) and super().has_delete_permission(request, obj)
 
