@@ -89,6 +89,9 @@ OUTBOUND_TOTP = env.choice("OUTBOUND_TOTP", "off", among=["off", "optional", "re
 # A session ends after so long without a click, and after so long in any case; seconds.
 OUTBOUND_SESSION_IDLE_SECONDS = env.whole("OUTBOUND_SESSION_IDLE_SECONDS", 3600, at_least=60)
 OUTBOUND_SESSION_MAX_SECONDS = env.whole("OUTBOUND_SESSION_MAX_SECONDS", 43_200, at_least=60)
+if OUTBOUND_SESSION_IDLE_SECONDS > OUTBOUND_SESSION_MAX_SECONDS:
+    message = "OUTBOUND_SESSION_IDLE_SECONDS cannot be more than OUTBOUND_SESSION_MAX_SECONDS."
+    raise ImproperlyConfigured(message)
 SESSION_COOKIE_AGE = OUTBOUND_SESSION_MAX_SECONDS
 AXES_FAILURE_LIMIT = OUTBOUND_LOGIN_FAILURES
 AXES_COOLOFF_TIME = timedelta(seconds=OUTBOUND_LOGIN_LOCKOUT_SECONDS)
