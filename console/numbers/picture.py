@@ -13,7 +13,7 @@ from messaging import holding
 from messaging.models import BusinessAccount, MetaApp, PhoneNumber, WebhookDelivery
 from orgs import database
 from orgs.models import AuditEvent
-from ratelimit import holds
+from ratelimit import holds, rules
 from ratelimit.models import Hold
 
 # Lines of the history; webhooks looked through for one of this app.
@@ -26,6 +26,7 @@ class Picture:
     """What the page tells beyond the fields of the number."""
 
     row: Row
+    is_slowed: bool  # Meta has lately refused messages that came too fast
     held: Sequence[Hold]
     history: Sequence[AuditEvent]
     account: BusinessAccount
@@ -45,6 +46,8 @@ def draw(number: PhoneNumber) -> Picture:
     targets = [f"{scope}:{key}" for scope, key in holding.scopes(number)]
     return Picture(
         row=numbers.one(number, queued, active, now),
+        is_slowed=rules.recovered(number.rate_share, number.rate_lowered_at, now)
+        < rules.FULL_SHARE,
         held=holding.on_number(active, number),
         history=list(AuditEvent.objects.filter(target__in=targets).order_by("-id")[:LINES]),
         account=account,

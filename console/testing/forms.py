@@ -18,7 +18,9 @@ MOST_TEMPLATES = 500
 
 
 class ChoiceForm(forms.Form):
-    """The number and one of its templates."""
+    """The number and one of its templates; the first is chosen before the second is known."""
+
+    use_required_attribute = False
 
     number = forms.ModelChoiceField(
         PhoneNumber.objects.none(),
