@@ -18,7 +18,7 @@ from messaging.admin.accounts import PhoneNumberAdmin
 from messaging.admin.pausing import EXPLANATIONS
 from messaging.models import PhoneNumber
 from messaging.providers.whatsapp.api import ApiError
-from orgs import database
+from orgs import database, staff
 from orgs.encryption import DecryptionError
 from ratelimit import holds
 from ratelimit.models import Hold
@@ -94,7 +94,7 @@ class NumberPageAdmin(PhoneNumberAdmin):
         if not self.has_change_permission(request, number):
             return redirect(reverse("admin:index"))
         try:
-            health = stops.ask_now(number, actor=f"user:{request.user.pk}")
+            health = stops.ask_now(number, actor=staff.actor(request.user))
         except (ApiError, DecryptionError) as error:
             messages.error(request, f"Meta did not tell: {error}")
         else:
@@ -150,30 +150,26 @@ class NumberPageAdmin(PhoneNumberAdmin):
 
     def has_pause_one_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Say whether there is something to pause, and this person may."""
-        return self.has_pause_permission(request) and not self._is_paused(object_id)
+        return self.has_pause_permission(request) and not self._is_paused(request, object_id)
 
     def has_resume_one_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Say whether there is a pause to end, and this person may."""
-        return self.has_pause_permission(request) and self._is_paused(object_id)
+        return self.has_pause_permission(request) and self._is_paused(request, object_id)
 
     def has_close_circuit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Say whether the circuit is open, and this person may close it."""
         if not request.user.has_perm("ratelimit.delete_hold"):
             return False
-        number = self._loaded().filter(pk=object_id).first()
+        found = self.get_queryset(request).select_related("account__app").filter(pk=object_id)
+        number = found.first()
         return number is not None and picture.circuit_of(number) is not None
 
-    def _is_paused(self, object_id: Any) -> bool:
-        keys = PhoneNumber.objects.filter(pk=object_id).values("phone_number_id")
-        paused = holds.active(database.now())
-        return any(
-            hold.cause in PAUSES
-            for key in keys
-            for hold in paused.get((Hold.Scope.NUMBER, key["phone_number_id"]), [])
-        )
-
-    def _loaded(self) -> Any:
-        return PhoneNumber.objects.select_related("account__app", "org")
+    def _is_paused(self, request: HttpRequest, object_id: Any) -> bool:
+        number = self.get_queryset(request).filter(pk=object_id).first()
+        if number is None:
+            return False
+        scope = (Hold.Scope.NUMBER, number.phone_number_id)
+        return any(hold.cause in PAUSES for hold in holds.active(database.now()).get(scope, []))
 
     def _number(self, request: HttpRequest, object_id: object) -> PhoneNumber:
         """Return a number this person may see, with account, app and organisation."""

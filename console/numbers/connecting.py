@@ -21,6 +21,7 @@ from unfold.widgets import (
 from messaging.connect import Connection, TakenError, connect
 from messaging.models import MetaApp, PhoneNumber
 from messaging.providers.whatsapp.api import ApiError
+from orgs import staff
 from orgs.models import Organization
 
 _digits = RegexValidator(r"^\d{1,32}$", "Meta's ids are digits only.")
@@ -99,11 +100,14 @@ def page(model_admin: ModelAdmin[PhoneNumber], request: HttpRequest) -> HttpResp
     """Show the form; connect what comes back, or say on the form why not."""
     form = ConnectForm(
         request.POST if request.method == "POST" else None,
-        organisations=Organization.objects.filter(is_active=True).order_by("org_id"),
-        may_change_apps=request.user.has_perm("messaging.change_metaapp"),
+        organisations=staff.visible(
+            Organization.objects.filter(is_active=True).order_by("org_id"), request.user
+        ),
+        may_change_apps=staff.reaches_all(request.user)
+        and request.user.has_perm("messaging.change_metaapp"),
     )
     if form.is_valid():
-        number = _connect(form, actor=f"user:{request.user.pk}")
+        number = _connect(form, actor=staff.actor(request.user))
         if number is not None:
             text = f"{number} is connected: Meta has taken the token. Now set up its webhooks."
             messages.success(request, text)

@@ -23,7 +23,7 @@ from messaging.models import MessageTemplate, OutboundMessage, PhoneNumber
 from messaging.providers.whatsapp import template_preview, template_slots
 from messaging.states import Status
 from messaging.waiting import Board
-from orgs import database
+from orgs import database, staff
 from orgs.problems import Problem
 
 # A page left open asks no longer than this.
@@ -109,7 +109,7 @@ def _send(
             to=values.cleaned_data["to"],
             components=values.components(),
             token=values.cleaned_data["token"],
-            actor=f"user:{request.user.pk}",
+            actor=staff.actor(request.user),
         )
     except Problem as problem:
         for field, text in sending.told(problem):

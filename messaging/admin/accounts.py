@@ -16,6 +16,7 @@ from messaging.admin.pausing import Pausable
 from messaging.models import BusinessAccount, MetaApp, PhoneNumber
 from messaging.providers.whatsapp.api import ApiError
 from orgs import audit, database
+from orgs.admin.access import OfInstallation, Scoped
 from ratelimit import holds
 
 STATE_COLOURS = {"sends": "success", "held": "danger"}
@@ -82,7 +83,7 @@ class BusinessAccountForm(_SecretForm):
         return cleaned
 
 
-class _Audited(ModelAdmin[Any]):
+class _Audited(Scoped, ModelAdmin[Any]):
     """Saves leave an audit row that names the changed fields, never a secret's value."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
@@ -104,7 +105,7 @@ class _Audited(ModelAdmin[Any]):
 
 
 @admin.register(MetaApp)
-class MetaAppAdmin(_Audited):
+class MetaAppAdmin(OfInstallation, _Audited):
     """The apps at Meta whose webhooks we trust."""
 
     form = MetaAppForm

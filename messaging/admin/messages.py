@@ -18,12 +18,12 @@ from unfold.decorators import action, display
 from consent.phones import mask, to_e164
 from messaging import operations, queries
 from messaging.admin import confirming
-from messaging.admin.access import ReadOnly
 from messaging.models import MessageEvent, OutboundAttempt, OutboundMessage
 from messaging.operations import Instruction
 from messaging.states import Status
 from messaging.waiting import Board
 from orgs import database
+from orgs.admin.access import ReadOnly, Scoped, ScopedInline
 
 COLOURS = {
     Status.QUEUED: "info",
@@ -44,7 +44,7 @@ EXPLANATIONS = {
 Operation = Callable[[Sequence[uuid.UUID], Instruction], list[uuid.UUID]]
 
 
-class AttemptInline(ReadOnly, TabularInline[OutboundAttempt, OutboundMessage]):
+class AttemptInline(ReadOnly, ScopedInline, TabularInline[OutboundAttempt, OutboundMessage]):
     """The calls made for a message."""
 
     model = OutboundAttempt
@@ -68,7 +68,7 @@ class AttemptInline(ReadOnly, TabularInline[OutboundAttempt, OutboundMessage]):
     readonly_fields = fields
 
 
-class EventInline(ReadOnly, TabularInline[MessageEvent, OutboundMessage]):
+class EventInline(ReadOnly, ScopedInline, TabularInline[MessageEvent, OutboundMessage]):
     """The timeline of a message."""
 
     model = MessageEvent
@@ -92,7 +92,7 @@ class EventInline(ReadOnly, TabularInline[MessageEvent, OutboundMessage]):
 
 
 @admin.register(OutboundMessage)
-class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
+class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
     """Every message; staff read here and act through the same functions as the API."""
 
     list_display = [
