@@ -79,7 +79,7 @@ class NumberPageAdmin(PhoneNumberAdmin):
         number = self._number(request, object_id)
         context = {
             **(extra_context or {}),
-            "picture": picture.draw(number),
+            "picture": picture.draw(number, request.user),
             "may_ask_meta": self.has_change_permission(request, number),
             "callback_url": request.build_absolute_uri(
                 reverse("whatsapp-webhook-app", args=[number.account.app.app_id])
@@ -162,7 +162,8 @@ class NumberPageAdmin(PhoneNumberAdmin):
             return False
         found = self.get_queryset(request).select_related("account__app").filter(pk=object_id)
         number = found.first()
-        return number is not None and picture.circuit_of(number) is not None
+        opened = picture.circuit_of(number) if number is not None else None
+        return opened is not None and staff.reaches(request.user, opened.org_id)
 
     def _is_paused(self, request: HttpRequest, object_id: Any) -> bool:
         number = self.get_queryset(request).filter(pk=object_id).first()

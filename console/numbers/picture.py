@@ -11,7 +11,7 @@ from console.dashboard import numbers, queue
 from console.dashboard.numbers import Row
 from messaging import holding
 from messaging.models import BusinessAccount, MetaApp, PhoneNumber, WebhookDelivery
-from orgs import database
+from orgs import database, staff
 from orgs.models import AuditEvent
 from ratelimit import holds, rules
 from ratelimit.models import Hold
@@ -32,13 +32,16 @@ class Picture:
     account: BusinessAccount
     account_url: str
     app: MetaApp
-    app_url: str
+    app_url: str  # empty: not for this person
     templates_url: str
     last_webhook_at: datetime | None  # None: none among the latest DELIVERIES
 
 
-def draw(number: PhoneNumber) -> Picture:
-    """Return the state of a number loaded with account, app and organisation."""
+def draw(number: PhoneNumber, user: staff.User) -> Picture:
+    """Return the state of a number loaded with account, app and organisation.
+
+    Of a shared app's history only what this person may see.
+    """
     now = database.now()
     active = holds.active(now)
     account = number.account
@@ -49,11 +52,17 @@ def draw(number: PhoneNumber) -> Picture:
         is_slowed=rules.recovered(number.rate_share, number.rate_lowered_at, now)
         < rules.FULL_SHARE,
         held=holding.on_number(active, number),
-        history=list(AuditEvent.objects.filter(target__in=targets).order_by("-id")[:LINES]),
+        history=list(
+            staff.visible(AuditEvent.objects.filter(target__in=targets), user).order_by("-id")[
+                :LINES
+            ]
+        ),
         account=account,
         account_url=links.page("messaging_businessaccount_change", account.pk),
         app=account.app,
-        app_url=links.page("messaging_metaapp_change", account.app_id),
+        app_url=links.page("messaging_metaapp_change", account.app_id)
+        if staff.reaches_all(user)
+        else "",
         templates_url=links.page("messaging_messagetemplate_changelist", account=account.pk),
         last_webhook_at=_last_webhook(account.app),
     )

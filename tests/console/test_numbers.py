@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
@@ -17,6 +17,7 @@ from ratelimit import holds
 from ratelimit.holds import HoldRequest
 from ratelimit.models import FailureStreak, Hold
 from tests.factories.messaging import MetaAppFactory
+from tests.factories.orgs import staff_user
 from tests.messaging.providers.servers import answer, read_request, serving
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
@@ -120,9 +121,7 @@ class TestConnecting:
 
     def test_whoever_may_not_change_apps_does_not_change_one_by_connecting(self, client, org, meta):
         app = MetaAppFactory()
-        ben = User.objects.create_user("ben", password="x", is_staff=True)
-        ben.user_permissions.add(Permission.objects.get(codename="add_phonenumber"))
-        client.force_login(ben)
+        client.force_login(staff_user("add_phonenumber"))
         page = client.post(CONNECT, wanted(org, app_id=app.app_id)).content.decode()
         assert "you may not change it" in page
         assert MetaApp.objects.get().app_secret == app.app_secret

@@ -13,6 +13,7 @@ from orgs.models import AuditEvent
 from tests.drive import send_due
 from tests.factories.consent import ConsentFactory
 from tests.factories.messaging import PhoneNumberFactory, TemplateFactory
+from tests.factories.orgs import staff_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
@@ -114,3 +115,17 @@ def test_whoever_may_not_send_does_not_get_in(client, number):
     client.force_login(ben)
     for name in ("test-message", "test-preview"):
         assert client.post(reverse(f"console:{name}")).status_code == 403
+
+
+def test_whoever_is_limited_to_another_organisation_reaches_nothing_of_this_one(
+    client, staff, number, template, other_org
+):
+    ConsentFactory(contact__org=number.org, contact__phone=PHONE)
+    client.post(WRITE, filled(number, template))
+    sent = reverse("console:test-sent", args=[OutboundMessage.objects.get().pk])
+    assert client.get(sent).status_code == 200
+    client.force_login(staff_user("add_outboundmessage", orgs=(other_org,)))
+    assert number.phone_number_id not in client.get(WRITE).content.decode()
+    client.post(WRITE, filled(number, template, token="twice"))
+    assert OutboundMessage.objects.count() == 1
+    assert client.get(sent).status_code == 404
