@@ -65,7 +65,8 @@ def note_login(sender: object, request: HttpRequest, user: Any, **_kwargs: Any) 
     audit.record([audit.Entry(None, f"user:{user.pk}", "login.succeeded", f"user:{user.pk}")])
 
 
-def note_shut_out(sender: object, username: str = "", **_kwargs: Any) -> None:
-    """Leave an audit row of a lock-out."""
+def note_shut_out(sender: object, request: HttpRequest, username: str = "", **_kwargs: Any) -> None:
+    """Leave an audit row of a lock-out; not of each further try, which axes tells of too."""
     del sender
-    audit.record([audit.Entry(None, "system:login", "login.shut_out", f"login:{username}")])
+    if getattr(request, "axes_failures_since_start", None):
+        audit.record([audit.Entry(None, "system:login", "login.shut_out", f"login:{username}")])
