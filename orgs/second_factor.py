@@ -1,7 +1,8 @@
 """The second factor: codes of an app on somebody's phone, and recovery codes for when it is lost.
 
 The secret is encrypted at rest, a code is good once, guesses are slowed down, recovery codes are
-kept as hashes.
+kept as hashes. The arithmetic is django-otp's; its tables are not used, because they keep secrets
+and recovery codes in the clear.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@ limited to another organisation."""
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import pytest
@@ -62,11 +63,11 @@ def console_paths(pk: str = "1") -> list[str]:
 
 
 def _filled(path: str, pk: str) -> str:
-    for kind in ("path:object_id", "path:content_type_id", "path:object_id"):
-        path = path.replace(f"<{kind}>", pk)
     while "<" in path:
         before, _, rest = path.partition("<")
-        path = f"{before}{pk}{rest.partition('>')[2]}"
+        kind, _, after = rest.partition(">")
+        fitting = str(uuid.UUID(int=7)) if kind.startswith("uuid") and "-" not in pk else pk
+        path = f"{before}{fitting}{after}"
     return path
 
 
@@ -189,7 +190,8 @@ def test_no_page_of_a_row_of_others_opens(client, limited, theirs):
         for model in (type(row), *type(row).__subclasses__()):
             stem = f"/admin/{model._meta.app_label}/{model._meta.model_name}/{row.pk}/"
             for path in console_paths(str(row.pk)):
-                if not path.startswith(stem):
+                # The id of a message is found nowhere else: it is tried in every address.
+                if not (path.startswith(stem) or ("-" in str(row.pk) and str(row.pk) in path)):
                     continue
                 for answer in (client.get(path), client.post(path, confirmed)):
                     assert answer.status_code in {302, 403, 404}, path
