@@ -134,10 +134,10 @@ def apply() -> None:
     )
 
 
-def apply_after_migrate(app_config: AppConfig, **kwargs: Any) -> None:
+def apply_after_migrate(app_config: AppConfig, **_kwargs: Any) -> None:
     """Apply the table once the permissions of all apps are there: after the last one's turn."""
     with_models = [config for config in apps.get_app_configs() if config.models_module]
-    if app_config == with_models[-1] and kwargs["apps"].is_installed("django.contrib.auth"):
+    if app_config == with_models[-1]:
         apply()
 
 

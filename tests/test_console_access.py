@@ -177,6 +177,7 @@ def test_lists_searches_and_filters_show_nothing_of_others(client, limited, thei
             answer = client.get(url, query)
             assert answer.status_code in {200, 403}, url
             text = answer.content.decode().replace(f'value="{MARK}"', "")
+            text = text.replace(f"q%3D{MARK}", "")
             assert MARK not in text, (url, query)
             cl = answer.context.get("cl") if answer.context else None
             if isinstance(cl, ChangeList):
@@ -194,7 +195,7 @@ def test_no_page_of_a_row_of_others_opens(client, limited, theirs):
                 if not (path.startswith(stem) or ("-" in str(row.pk) and str(row.pk) in path)):
                     continue
                 for answer in (client.get(path), client.post(path, confirmed)):
-                    assert answer.status_code in {302, 403, 404}, path
+                    assert answer.status_code in {302, 403, 404, 405}, path
                     assert MARK not in answer.content.decode(), path
     assert not AuditEvent.objects.filter(actor=f"user:{limited.pk}").exists()
     message = OutboundMessage.objects.get()

@@ -19,9 +19,17 @@ from orgs.models import AuditEvent
 class _Exact(FieldTextFilter):
     """The whole word, which an index finds; a part of it would be looked for in every row."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
+    def __init__(
+        self, field: Any, request: HttpRequest, params: dict[str, Any], *rest: Any, field_path: str
+    ) -> None:
+        given = params.get(f"{field_path}__exact")  # taken out of the parameters by the base class
+        super().__init__(field, request, params, *rest, field_path=field_path)
+        self.lookup_val = given
+
+    def expected_parameters(self) -> list[str]:
+        """Name the parameter of the address."""
         self.lookup_kwarg = f"{self.field_path}__exact"
+        return [self.lookup_kwarg]
 
 
 @admin.register(AuditEvent)
