@@ -81,7 +81,7 @@ class TestTrail:
         assert rows[0] == list(trail.HEADERS)
         assert [row[1:5] for row in rows[1:]] == [["acme", "user:7", "thing.done", "thing:1"]]
         event = AuditEvent.objects.get(action="audit.exported")
-        assert event.after == {"filters": {"target__exact": "thing:1"}}
+        assert event.after == {"filtered_by": ["target__exact"]}
 
     def test_it_is_bounded_and_read_in_slices(self, org, monkeypatch):
         self.events(org, 7)
