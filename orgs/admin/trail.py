@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
+from django.utils.dateparse import parse_datetime
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
 from unfold.decorators import action
@@ -32,6 +35,30 @@ class _Exact(FieldTextFilter):
         return [self.lookup_kwarg]
 
 
+class _Between(RangeDateTimeFilter):
+    """A time in UTC from and until; without a time of day the whole day counts."""
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Keep what lies between; say so when that is no time."""
+        bounds = {}
+        for end, lookup, whole_day in (("from", "gte", "00:00:00"), ("to", "lte", "23:59:59")):
+            day = self.used_parameters.get(f"{self.field_path}_{end}_0")
+            clock = self.used_parameters.get(f"{self.field_path}_{end}_1") or whole_day
+            if day:
+                bounds[f"{self.field_path}__{lookup}"] = _moment(f"{day}T{clock}")
+        return queryset.filter(**bounds)
+
+
+def _moment(text: str) -> datetime:
+    try:
+        found = parse_datetime(text)
+    except ValueError as error:
+        raise IncorrectLookupParameters from error
+    if found is None:
+        raise IncorrectLookupParameters
+    return found.replace(tzinfo=UTC)
+
+
 @admin.register(AuditEvent)
 class AuditEventAdmin(ReadOnly, Scoped, ModelAdmin[AuditEvent]):
     """Newest first, without a count of all: the trail only grows."""
@@ -42,7 +69,7 @@ class AuditEventAdmin(ReadOnly, Scoped, ModelAdmin[AuditEvent]):
         ("actor", _Exact),
         ("action", _Exact),
         ("target", _Exact),
-        ("at", RangeDateTimeFilter),
+        ("at", _Between),
     ]
     list_filter_submit = True
     list_select_related = ["org"]
