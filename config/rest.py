@@ -1,4 +1,4 @@
-"""How the REST API answers and documents itself: the two packages' settings, none of them chosen."""
+"""How the REST API answers and documents itself: settings nobody chooses at run time."""
 
 from __future__ import annotations
 
