@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from django.contrib.admin import RelatedFieldListFilter
+from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
@@ -79,7 +80,7 @@ class Scoped(_Within, ModelAdmin):
         return entry
 
     def _is_relation(self, name: str) -> bool:
-        return "__" not in name and bool(self.opts.get_field(name).is_relation)
+        return bool(get_fields_from_path(self.model, name)[-1].is_relation)
 
 
 class OfInstallation(ModelAdmin):
