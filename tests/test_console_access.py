@@ -177,7 +177,7 @@ def test_lists_searches_and_filters_show_nothing_of_others(client, limited, thei
             answer = client.get(url, query)
             assert answer.status_code in {200, 403}, url
             text = answer.content.decode().replace(f'value="{MARK}"', "")
-            text = text.replace(f"q%3D{MARK}", "")
+            text = text.replace(f"q%3D{MARK}", "").replace(f"q={MARK}", "")
             assert MARK not in text, (url, query)
             cl = answer.context.get("cl") if answer.context else None
             if isinstance(cl, ChangeList):

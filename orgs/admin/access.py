@@ -9,7 +9,7 @@ from django.contrib.admin import RelatedFieldListFilter
 from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.mixins import BaseModelAdminMixin
 
@@ -61,6 +61,13 @@ class Scoped(_Within, ModelAdmin):
         allowed = {text.split("__")[0] for text in named if isinstance(text, str)}
         allowed |= {self.date_hierarchy, self.opts.pk.name, *self.linked_by}
         return field.name in allowed and bool(super().lookup_allowed(lookup, value, request))
+
+    def row_or_404(self, request: HttpRequest, object_id: str) -> Any:
+        """Return the row of an address; raise Http404 when it is out of reach, or no id at all."""
+        found = self.get_object(request, object_id)
+        if found is None:
+            raise Http404
+        return found
 
     def has_unmask_permission(self, request: HttpRequest, _object_id: Any = None) -> bool:
         """Say whether this person may see whole phone numbers and ids."""
