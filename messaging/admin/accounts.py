@@ -11,9 +11,10 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from messaging import holding, stops
+from messaging import connect, holding, stops
 from messaging.admin.pausing import Pausable
 from messaging.models import BusinessAccount, MetaApp, PhoneNumber
+from messaging.providers.whatsapp.api import ApiError
 from orgs import audit, database
 from orgs.admin.access import OfInstallation, Scoped
 from ratelimit import holds
@@ -70,6 +71,17 @@ class BusinessAccountForm(_SecretForm):
             "access_token",
         ]
 
+    def clean(self) -> dict[str, Any]:
+        """Try a new token with Meta before it takes the place of the present one."""
+        typed = self.cleaned_data.get("access_token")
+        cleaned = super().clean()
+        if typed and not self.errors:
+            try:
+                connect.check_token(cleaned["waba_id"], typed)
+            except ApiError as error:
+                self.add_error("access_token", f"Meta refused it: {error}")
+        return cleaned
+
 
 class _Audited(Scoped, ModelAdmin[Any]):
     """Saves leave an audit row that names the changed fields, never a secret's value."""
@@ -115,6 +127,7 @@ class BusinessAccountAdmin(_Audited):
     list_filter = ["org"]
     list_select_related = ["org", "app"]
     search_fields = ["waba_id", "name"]
+    ordering = ["name", "waba_id"]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """Save; with a new token Meta is asked at once whether it may send again."""
@@ -141,6 +154,7 @@ class PhoneNumberAdmin(Pausable, _Audited):
     list_filter = ["org", "is_active"]
     list_select_related = ["org", "account__app"]
     search_fields = ["phone_number_id", "display_phone_number"]
+    ordering = ["phone_number_id"]
     readonly_fields = ["display_phone_number", "verified_name", "quality_rating", "state"]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:

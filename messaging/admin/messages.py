@@ -197,7 +197,8 @@ class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
             return False
         if object_id is None:
             return True
-        return bool(self.get_queryset(request).filter(pk=object_id, status=status).exists())
+        found = self.get_object(request, str(object_id))
+        return found is not None and found.status == status
 
     @admin.action(description="Requeue selected", permissions=["requeue"])
     def requeue_selected(
@@ -226,7 +227,7 @@ class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
     def _confirm_one(
         self, request: HttpRequest, object_id: str, verb: str, operation: Operation
     ) -> HttpResponse:
-        chosen = self.get_queryset(request).filter(pk=object_id)
+        chosen = self.get_queryset(request).filter(pk=self.row_or_404(request, object_id).pk)
         answer = self._confirm(request, chosen, verb, operation)
         return answer or redirect(reverse(PAGE, args=[object_id]))
 

@@ -8,9 +8,10 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
@@ -141,13 +142,13 @@ class ContactAdmin(Scoped, ModelAdmin[Contact]):
     @action(description="Record a decision", permissions=["decide"], url_path="decide")
     def record_decision(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask what the person decided, with proof and reason; then record it."""
-        contact = get_object_or_404(self.get_queryset(request).select_related("org"), pk=object_id)
+        contact = self.row_or_404(request, object_id)
         return decisions.page(self, request, contact)
 
     @action(description="Export everything", permissions=["export"], url_path="export")
     def export_everything(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
         """Hand out all that is held about the person as JSON."""
-        contact = get_object_or_404(self.get_queryset(request), pk=object_id)
+        contact = self.row_or_404(request, object_id)
         document = exporting.export(contact, actor=f"user:{request.user.pk}")
         return StreamingHttpResponse(
             document,
@@ -158,7 +159,7 @@ class ContactAdmin(Scoped, ModelAdmin[Contact]):
     @action(description="Erase", permissions=["erase"], url_path="erase")
     def erase(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask for a reason; then begin to erase the person."""
-        contact = get_object_or_404(self.get_queryset(request), pk=object_id)
+        contact = self.row_or_404(request, object_id)
         wanted = confirming.instruction(request)
         if wanted is None:
             plan = confirming.Plan("erase", f"Erase person {contact.pk}", EXPLANATION, [contact.pk])
@@ -212,7 +213,7 @@ def _consents(contact_id: str) -> dict[str, Any]:
         "rows": [
             [
                 row.get_channel_display(),
-                row.get_purpose_display(),
+                _link("consent_consent_change", row.pk, row.get_purpose_display()),
                 row.get_status_display(),
                 _time(row.expires_at),
                 row.get_source_display(),
@@ -265,11 +266,7 @@ def _messages(contact_id: str) -> dict[str, Any]:
         "headers": ["created", "status", "what", "category", "error", "delivered", "read"],
         "rows": [
             [
-                format_html(
-                    '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>',
-                    reverse("admin:messaging_outboundmessage_change", args=[row.pk]),
-                    _time(row.created_at),
-                ),
+                _link("messaging_outboundmessage_change", row.pk, _time(row.created_at)),
                 row.get_status_display(),
                 f"{row.kind} {row.template_name}".strip(),
                 row.get_category_display(),
@@ -280,6 +277,14 @@ def _messages(contact_id: str) -> dict[str, Any]:
             for row in rows
         ],
     }
+
+
+def _link(page: str, pk: object, text: str) -> SafeString:
+    return format_html(
+        '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>',
+        reverse(f"admin:{page}", args=[pk]),
+        text,
+    )
 
 
 def _time(moment: Any) -> str:

@@ -39,6 +39,7 @@ class MessageTemplateAdmin(ReadOnly, Scoped, ModelAdmin[MessageTemplate]):
         "updated_at",
     ]
     list_filter = ["status", "category", "quality", "language", "org"]
+    linked_by = ("account",)
     list_select_related = ["org", "account"]
     search_fields = ["name", "template_id"]
     search_help_text = "Name or Meta's id."
@@ -88,4 +89,4 @@ class MessageTemplateAdmin(ReadOnly, Scoped, ModelAdmin[MessageTemplate]):
 
     def has_read_again_permission(self, request: HttpRequest, *_args: Any) -> bool:
         """Say whether this person may have Meta asked."""
-        return bool(request.user.has_perm("messaging.change_businessaccount"))
+        return bool(request.user.has_perm("messaging.read_templates"))
