@@ -9,14 +9,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import path, reverse
 from django.views.decorators.http import require_POST
-from unfold.decorators import action, display
+from unfold.decorators import action
 
 from console.numbers import connecting, picture
 from messaging import circuit, pausing, stops
 from messaging.admin import confirming
 from messaging.admin.accounts import PhoneNumberAdmin
 from messaging.admin.pausing import EXPLANATIONS
-from messaging.admin.templates import QUALITY_COLOURS
 from messaging.models import PhoneNumber
 from messaging.providers.whatsapp.api import ApiError
 from orgs import database, staff
@@ -31,14 +30,11 @@ CLOSING = (
     "if calls go on failing, it opens again."
 )
 
-admin.site.unregister(PhoneNumber)
-
 
 @admin.register(PhoneNumber)
 class NumberPageAdmin(PhoneNumberAdmin):
     """A number with what it does now, what holds it, and what can be done about it."""
 
-    list_display = ["name", "verified_name", "org", "account", "quality", "messages_per_second"]
     change_form_outer_before_template = "console/number.html"
     actions_detail = ["send_test", "pause_number", "resume_number", "close_circuit"]
     fields = [
@@ -52,16 +48,6 @@ class NumberPageAdmin(PhoneNumberAdmin):
         "created_at",
     ]
     readonly_fields = fields[2:]
-
-    @display(description="Number", ordering="display_phone_number")
-    def name(self, number: PhoneNumber) -> str:
-        """Return the number as people write it, or Meta's id until Meta has told."""
-        return str(number)
-
-    @display(description="Quality", label=QUALITY_COLOURS, ordering="quality_rating")
-    def quality(self, number: PhoneNumber) -> tuple[str, str]:
-        """Return what Meta rates it with."""
-        return number.quality_rating, number.quality_rating.capitalize() or "–"
 
     def get_urls(self) -> list[Any]:
         """Add the button that asks Meta."""
