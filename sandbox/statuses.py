@@ -98,7 +98,10 @@ def change(phone_number_id: str, value: Mapping[str, Any]) -> dict[str, Any]:
 
 def envelope(changes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the payload of one POST."""
-    entry = {"id": WABA_ID, "changes": list(changes)}
+    entry: dict[str, Any] = {"id": WABA_ID, "changes": list(changes)}
+    if any(change.get("field") != "messages" for change in changes):
+        # News of templates, numbers and accounts have their time here; statuses have their own.
+        entry["time"] = int(time.time())
     return {"object": "whatsapp_business_account", "entry": [entry]}
 
 

@@ -30,8 +30,6 @@ CLOSING = (
     "if calls go on failing, it opens again."
 )
 
-admin.site.unregister(PhoneNumber)
-
 
 @admin.register(PhoneNumber)
 class NumberPageAdmin(PhoneNumberAdmin):

@@ -13,7 +13,7 @@ from messaging.providers.whatsapp import template_shape, template_slots
 from messaging.providers.whatsapp.template_shape import Shape
 from messaging.providers.whatsapp.template_slots import Slot
 
-# Offered at most; beyond that a template is opened by its page.
+# Offered at most, the first by name.
 MOST_TEMPLATES = 500
 
 
@@ -48,9 +48,9 @@ class ChoiceForm(forms.Form):
 def templates_of(number: PhoneNumber) -> QuerySet[MessageTemplate]:
     """Return the templates that may be queued from the number; a paused one waits."""
     may = Q(status__in=[MessageTemplate.Status.APPROVED, MessageTemplate.Status.PAUSED])
-    return MessageTemplate.objects.filter(may, account=number.account_id).order_by(
-        "name", "language"
-    )
+    found = MessageTemplate.objects.filter(may, account=number.account_id)
+    first = found.order_by("name", "language").values("pk")[:MOST_TEMPLATES]
+    return MessageTemplate.objects.filter(pk__in=first).order_by("name", "language")
 
 
 def _label(template: MessageTemplate) -> str:

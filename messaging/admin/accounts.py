@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminPasswordWidget
 
 from messaging import connect, holding, stops
 from messaging.admin.pausing import Pausable
+from messaging.admin.templates import QUALITY_COLOURS
 from messaging.models import BusinessAccount, MetaApp, PhoneNumber
 from messaging.providers.whatsapp.api import ApiError
 from orgs import audit, database
@@ -140,22 +141,24 @@ class BusinessAccountAdmin(_Audited):
         return False
 
 
-@admin.register(PhoneNumber)
 class PhoneNumberAdmin(Pausable, _Audited):
-    """Numbers we send from; what holds one stands in the list."""
+    """The list of the numbers we send from, with what holds them; the console adds their page."""
 
-    list_display = [
-        "phone_number_id",
-        "display_phone_number",
-        "verified_name",
-        "org",
-        "account",
-    ]
+    list_display = ["name", "verified_name", "org", "account", "quality", "messages_per_second"]
     list_filter = ["org", "is_active"]
     list_select_related = ["org", "account__app"]
     search_fields = ["phone_number_id", "display_phone_number"]
     ordering = ["phone_number_id"]
-    readonly_fields = ["display_phone_number", "verified_name", "quality_rating", "state"]
+
+    @display(description="Number", ordering="display_phone_number")
+    def name(self, number: PhoneNumber) -> str:
+        """Return the number as people write it, or Meta's id until Meta has told."""
+        return str(number)
+
+    @display(description="Quality", label=QUALITY_COLOURS, ordering="quality_rating")
+    def quality(self, number: PhoneNumber) -> tuple[str, str]:
+        """Return what Meta rates it with."""
+        return number.quality_rating, number.quality_rating.capitalize() or "–"
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Add the state, for which the holds are read once per page."""
@@ -166,11 +169,6 @@ class PhoneNumberAdmin(Pausable, _Audited):
             return _state(number, active)
 
         return [*super().get_list_display(request), state]
-
-    @display(description="State", label=STATE_COLOURS)
-    def state(self, number: PhoneNumber) -> tuple[str, str]:
-        """Return what holds it, or that it sends."""
-        return _state(number, holds.active(database.now()))
 
     def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
         """Messages refer to it; make it inactive instead."""

@@ -67,4 +67,5 @@ def test_no_page_has_a_serious_fault(open_page, staff, addresses, theme):
             for node in violation["nodes"]:
                 what = f"{violation['id']}: {node['html'][:160]}"
                 faults.setdefault(what, set()).add(address)
-    assert [f"{what} on {sorted(where)[:3]}" for what, where in sorted(faults.items())] == []
+    told = [f"{what} on {', '.join(sorted(where)[:3])}" for what, where in sorted(faults.items())]
+    assert not told, "\n".join(told)

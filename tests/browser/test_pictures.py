@@ -26,6 +26,8 @@ PAGES = {
     "template": "/admin/messaging/messagetemplate/?q=order_update/first",
     "numbers": "/admin/messaging/phonenumber/",
     "number": "/admin/messaging/phonenumber/first",
+    "connect": "/admin/messaging/phonenumber/add/",
+    "test-message": "/admin/test-message/",
     "contacts": "/admin/consent/contact/",
     "contact": "/admin/consent/contact/first",
     "consents": "/admin/consent/consent/",

@@ -20,7 +20,9 @@ def change(sandbox, **wanted):
 
 def told(receiver, field: str):
     _headers, body = receiver.next(field)
-    return orjson.loads(body)["entry"][0]["changes"][0]["value"]
+    entry = orjson.loads(body)["entry"][0]
+    assert isinstance(entry["time"], int)
+    return entry["changes"][0]["value"]
 
 
 def send(sandbox):
