@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Protocol
 
 from django.conf import settings
+from django.db.models import CharField, Exists, OuterRef, Q, Value
+from django.db.models.functions import Concat
 
 from messaging.models import PhoneNumber
 from messaging.outcomes import Pause, Verdict
@@ -16,6 +19,15 @@ from ratelimit.models import STOPS, Hold
 
 ScopeKey = tuple[str, str]
 Active = Mapping[ScopeKey, Sequence[Hold]]  # as ratelimit.holds.active gives them
+
+# The key of each scope that stops a number, as seen from the number.
+_KEYS = {
+    Hold.Scope.NUMBER: "phone_number_id",
+    Hold.Scope.ACCOUNT: "account__waba_id",
+    Hold.Scope.APP: "account__app__app_id",
+    Hold.Scope.ORGANIZATION: "org__org_id",
+}
+_READ_KEYS = [(scope, attrgetter(path.replace("__", "."))) for scope, path in _KEYS.items()]
 
 
 class OfTemplate(Protocol):
@@ -27,12 +39,7 @@ class OfTemplate(Protocol):
 
 def scopes(number: PhoneNumber) -> set[ScopeKey]:
     """Return the scopes whose hold stops this number."""
-    return {
-        (Hold.Scope.NUMBER, number.phone_number_id),
-        (Hold.Scope.ACCOUNT, number.account.waba_id),
-        (Hold.Scope.APP, number.account.app.app_id),
-        (Hold.Scope.ORGANIZATION, number.org.org_id),
-    }
+    return {(scope, key_of(number)) for scope, key_of in _READ_KEYS}
 
 
 def on_number(active: Active, number: PhoneNumber) -> list[Hold]:
@@ -48,6 +55,24 @@ def template_key(message: OfTemplate, number: PhoneNumber) -> ScopeKey:
 def template_scope(waba_id: str, name: str, language: str) -> ScopeKey:
     """Return the scope of an account's template."""
     return Hold.Scope.TEMPLATE, f"{waba_id}/{name}/{language}"
+
+
+def stops(at: datetime) -> Q:
+    """Return the condition on messages that a hold in force stops, in whatever scope."""
+    named = Q(
+        scope=Hold.Scope.TEMPLATE,
+        key=Concat(
+            OuterRef("phone_number__account__waba_id"),
+            Value("/"),
+            OuterRef("template_name"),
+            Value("/"),
+            OuterRef("template_language"),
+            output_field=CharField(),
+        ),
+    )
+    for scope, path in _KEYS.items():
+        named |= Q(scope=scope, key=OuterRef(f"phone_number__{path}"))
+    return Q(Exists(Hold.objects.active(at).filter(named)))
 
 
 def unreadable(number: PhoneNumber, now: datetime) -> HoldRequest:

@@ -1,0 +1,108 @@
+"""Which dead letters are meant: one filter for the pages, the API and operations on all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, date, datetime, time
+from typing import Any, Self
+
+from django.db.models import Q
+
+from messaging import queries
+from messaging.models import OutboundMessage
+from messaging.models.messages import MessageQuerySet
+
+_TIMES = frozenset({"failed_from", "failed_until"})
+_KEYS = frozenset({"org", "phone_number"})
+_LARGEST_KEY = 2**63
+_YES, _NO = "yes", "no"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What the messages have in common; a part that is None says nothing."""
+
+    org: int | None = None  # primary key
+    error_code: str | None = None
+    template_name: str | None = None  # "": messages without a template
+    phone_number: int | None = None  # primary key
+    category: str | None = None
+    campaign: bool | None = None  # everyday results of marketing, or the failures without them
+    failed_from: datetime | None = None
+    failed_until: datetime | None = None  # not included
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Self:
+        """Read it from texts, as ``as_texts`` writes them; other names are passed over.
+
+        Raises ValueError naming the part that cannot be read. A day means its beginning in UTC.
+        """
+        known = {item.name for item in fields(cls)}
+        return cls(**{name: _read(name, str(given[name])) for name in known & given.keys()})
+
+    def as_texts(self) -> dict[str, str]:
+        """Return its parts as texts, to be kept or put into an address."""
+        given = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {name: _written(value) for name, value in given.items() if value is not None}
+
+    def but(self, **parts: Any) -> Self:
+        """Return it with some parts changed."""
+        return replace(self, **parts)
+
+    @property
+    def condition(self) -> Q:
+        """Return it as a condition on dead letters."""
+        wanted = Q()
+        for name in ("org", "error_code", "template_name", "phone_number", "category"):
+            if (value := getattr(self, name)) is not None:
+                wanted &= Q(**{name: value})
+        if self.campaign is not None:
+            among = Q(error_code__in=queries.campaign_codes())
+            wanted &= among if self.campaign else ~among
+        if self.failed_from is not None:
+            wanted &= Q(failed_at__gte=self.failed_from)
+        if self.failed_until is not None:
+            wanted &= Q(failed_at__lt=self.failed_until)
+        return wanted
+
+    def messages(self) -> MessageQuerySet:
+        """Return the dead letters that match."""
+        return OutboundMessage.objects.dead().filter(self.condition)
+
+
+def _read(name: str, text: str) -> Any:
+    try:
+        if name in _TIMES:
+            return _moment(text)
+        if name in _KEYS:
+            return _key(text)
+        if name == "campaign":
+            return {_YES: True, _NO: False}[text]
+    except (ValueError, KeyError):
+        raise ValueError(name) from None
+    if "\0" in text:  # no database keeps it
+        raise ValueError(name)
+    return text
+
+
+def _key(text: str) -> int:
+    key = int(text)
+    if not 0 < key < _LARGEST_KEY:
+        raise ValueError(text)
+    return key
+
+
+def _moment(text: str) -> datetime:
+    if len(text) == len("2026-11-28"):
+        return datetime.combine(date.fromisoformat(text), time(), UTC)
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return _YES if value else _NO
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return str(value)
