@@ -23,6 +23,8 @@ UNFOLD: dict[str, Any] = {
             "href": lambda _request: static("outbound/favicon.svg"),
         }
     ],
+    "STYLES": [lambda _request: static("console/console.css")],
+    "DASHBOARD_CALLBACK": "console.views.into_index",
     "SHOW_HISTORY": False,
     "SIDEBAR": {
         "show_search": True,
@@ -31,6 +33,11 @@ UNFOLD: dict[str, Any] = {
             {
                 "title": "Messages",
                 "items": [
+                    {
+                        "title": "Dashboard",
+                        "icon": "dashboard",
+                        "link": reverse_lazy("admin:index"),
+                    },
                     _entry("All messages", "chat", "messaging_outboundmessage"),
                     _entry(
                         "Dead letter queue",

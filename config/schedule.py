@@ -41,6 +41,12 @@ DEFAULTS = (
         "Accounts whose templates are due are read from Meta; each every 15 minutes.",
     ),
     Entry(
+        "Count what was sent",
+        "messaging.count_activity",
+        15,
+        "The dashboard shows minutes that are counted already, so that it reads no messages.",
+    ),
+    Entry(
         "Tidy up the limits",
         "ratelimit.tidy",
         60,

@@ -82,11 +82,13 @@ FORMAT_MODULE_PATH = ["config.formats"]
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.humanize",
     "django.contrib.staticfiles",
     "django_celery_beat",
     "django_filters",
@@ -98,6 +100,7 @@ INSTALLED_APPS = [
     "consent",
     "ratelimit",
     "messaging",
+    "console",
 ]
 
 MIDDLEWARE = [

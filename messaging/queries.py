@@ -89,6 +89,12 @@ def explain(code: str) -> tuple[str, str]:
     return (rule.title, rule.advice) if rule else _NO_ADVICE
 
 
+def known_codes() -> list[tuple[str, str]]:
+    """Return the error codes we know with their meanings, our own first."""
+    own = [(code, title) for code, (title, _advice) in _OWN_CODES.items()]
+    return own + [(code, rule.title) for code, rule in error_table().rules.items()]
+
+
 def campaign_codes() -> frozenset[str]:
     """Return the codes that are everyday results of marketing, not failures of ours."""
     return error_table().campaign_codes
@@ -120,7 +126,20 @@ def dlq_report(messages: MessageQuerySet, at: datetime) -> DlqReport:
 
 def dead_letter_count() -> int:
     """Return the size of the dead letter queue, without campaign outcomes."""
-    return OutboundMessage.objects.dead().exclude(error_code__in=campaign_codes()).count()
+    counts = dead_by_code(OutboundMessage.objects.all())
+    return sum(code.count for code in counts if not code.campaign)
+
+
+def dead_by_code(messages: MessageQuerySet) -> list[CodeCount]:
+    """Count the dead letters among the messages by error code, the most frequent first.
+
+    Without further conditions than on organisations it reads an index of dead letters only.
+    """
+    rows = messages.dead().values("error_code").annotate(count=Count("pk"))
+    return [
+        _code_count(row["error_code"], row["count"])
+        for row in rows.order_by("-count", "error_code")
+    ]
 
 
 def _code_count(code: str, count: int) -> CodeCount:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from messaging import expiry, receipts, rescue, retention, stops, template_sync, wake
+from messaging import activity, expiry, receipts, rescue, retention, stops, template_sync, wake
 from messaging.draining import drain
 
 
@@ -52,6 +52,12 @@ def probe_stops() -> None:
 def sync_templates() -> None:
     """Ask Meta for the templates of the accounts that are due."""
     drain(template_sync.sync_due)
+
+
+@shared_task(name="messaging.count_activity")
+def count_activity() -> None:
+    """Count what became of messages lately."""
+    activity.count_recent()
 
 
 @shared_task(name="messaging.purge")

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db.models import Q
+
 from consent import quiet
 from consent.models import Purpose
 from consent.quiet import QuietHours
 from messaging import holding
-from messaging.models import OutboundMessage
+from messaging.models import OutboundMessage, PhoneNumber
 from messaging.states import Status
 from ratelimit import holds, quota
 from ratelimit.models import Hold
@@ -20,6 +22,20 @@ INACTIVE = "inactive"
 SCHEDULED = "scheduled"
 RETRY = "retry"
 QUIET_HOURS = "quiet_hours"
+DUE = "due"
+_OWN_REASONS = {
+    DUE: "nothing: its turn comes",
+    SCHEDULED: "the time the client asked for",
+    RETRY: "the next attempt",
+    QUIET_HOURS: "the end of quiet hours",
+    Limit.PAIR.value: "the limit of messages to one person",
+    Limit.CONTACTS.value: "the portfolio's tier",
+    INACTIVE: "an inactive number or organisation",
+}
+# What a queued message may wait for, in words.
+REASONS: dict[str, str] = _OWN_REASONS | {
+    str(cause): f"{label} (hold)" for cause, label in Hold.Cause.choices
+}
 _LIMITS = {
     Limit.PAIR.value: "Too many messages from this number to this person in a short time.",
     Limit.CONTACTS.value: "The portfolio has reached as many people in 24 hours as it may.",
@@ -102,3 +118,49 @@ def own_time(message: OutboundMessage, now: datetime) -> Waiting | None:
 
 def _lasts(until: datetime | None) -> tuple[bool, float]:
     return until is None, until.timestamp() if until else 0.0
+
+
+def condition(reason: str, now: datetime) -> Q:
+    """Return what tells the queued messages that wait for one of REASONS, perhaps among others.
+
+    The holds are read and translated into the numbers they stop: there are few of both.
+    """
+    later = Q(due_at__gt=now)
+    first_time = Q(held_by="", last_attempt_number=0)
+    by_reason = {
+        DUE: Q(due_at__lte=now),
+        SCHEDULED: later & Q(scheduled_at__gt=now),
+        RETRY: later & Q(held_by="", last_attempt_number__gt=0),
+        # As quiet_hours finds them again.
+        QUIET_HOURS: later
+        & first_time
+        & Q(purpose=Purpose.MARKETING)
+        & (Q(scheduled_at=None) | Q(scheduled_at__lte=now)),
+        Limit.PAIR.value: later & Q(held_by=Limit.PAIR),
+        Limit.CONTACTS.value: later & Q(held_by=Limit.CONTACTS),
+        INACTIVE: Q(phone_number__is_active=False) | Q(org__is_active=False),
+    }
+    return by_reason[reason] if reason in by_reason else _held_for(reason, now)
+
+
+def _held_for(cause: str, now: datetime) -> Q:
+    held = [hold for found in holds.active(now).values() for hold in found if hold.cause == cause]
+    keys: dict[str, list[str]] = {}
+    for hold in held:
+        keys.setdefault(hold.scope, []).append(hold.key)
+    numbers = PhoneNumber.objects.filter(
+        Q(phone_number_id__in=keys.get(Hold.Scope.NUMBER, []))
+        | Q(account__waba_id__in=keys.get(Hold.Scope.ACCOUNT, []))
+        | Q(account__app__app_id__in=keys.get(Hold.Scope.APP, []))
+        | Q(org__org_id__in=keys.get(Hold.Scope.ORGANIZATION, []))
+    )
+    found = Q(phone_number__in=list(numbers.values_list("pk", flat=True)) if held else [])
+    for key in keys.get(Hold.Scope.TEMPLATE, []):
+        waba_id, _, template = key.partition("/")
+        name, _, language = template.rpartition("/")
+        found |= Q(
+            phone_number__account__waba_id=waba_id, template_name=name, template_language=language
+        )
+    if cause == Hold.Cause.THROTTLE:
+        found |= Q(org__in=list(quota.throttled(now)))
+    return found

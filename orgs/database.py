@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.lookups import In
@@ -45,6 +46,24 @@ def compiled(query: models.QuerySet[Any, Any]) -> tuple[str, tuple[Any, ...]]:
     """Return a query as SQL with its parameters, to be embedded in a larger statement."""
     sql, parameters = query.query.sql_with_params()
     return sql, tuple(parameters)
+
+
+def estimate(query: models.QuerySet[Any, Any], most: int = 10_000) -> int:
+    """Return about how many rows a query finds, without looking for them.
+
+    PostgreSQL's planner guesses. On SQLite, whose tables are small, they are counted, but no
+    more than ``most`` of them.
+    """
+    if connection.vendor != "postgresql":
+        return query.order_by()[:most].count()
+    try:
+        sql, parameters = compiled(query.order_by().values("pk"))
+    except EmptyResultSet:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}", parameters)
+        (plan,) = cursor.fetchone()
+    return int((orjson.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"]["Plan Rows"])
 
 
 def held(rows: models.QuerySet[Any, Any]) -> list[tuple[Any, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 
 _RANDOM_BITS = 74
 
@@ -25,3 +25,8 @@ def uuid7() -> uuid.UUID:
 def first_uuid7(at: datetime) -> uuid.UUID:
     """Return the smallest id that could have been made at that time."""
     return uuid.UUID(int=int(at.timestamp() * 1000) << 80 | 0x7 << 76 | 0b10 << 62)
+
+
+def time_of(identifier: uuid.UUID) -> datetime:
+    """Return when an id of ``uuid7`` was made, to the millisecond."""
+    return datetime.fromtimestamp((identifier.int >> 80) / 1000, UTC)

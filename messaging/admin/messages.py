@@ -12,18 +12,18 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from consent.phones import mask, to_e164
 from messaging import operations, queries
-from messaging.admin import confirming
+from messaging.admin import confirming, message_filters
 from messaging.admin.access import ReadOnly
-from messaging.models import MessageEvent, OutboundAttempt, OutboundMessage
+from messaging.admin.message_list import WAITING, MessageChangeList
+from messaging.models import OutboundAttempt, OutboundMessage
 from messaging.operations import Instruction
 from messaging.states import Status
-from messaging.waiting import Board
-from orgs import database
+from messaging.waiting import Waiting
 
 COLOURS = {
     Status.QUEUED: "info",
@@ -41,54 +41,14 @@ EXPLANATIONS = {
     "that a worker has already taken may still arrive.",
 }
 
+# Neither shown in the list nor needed to say what a message waits for.
+UNREAD = (
+    *("payload", "metadata", "phone_number__account__access_token"),
+    *(f"phone_number__account__app__{name}" for name in ("app_secret", "previous_app_secret")),
+    "phone_number__account__app__verify_token",
+)
+
 Operation = Callable[[Sequence[uuid.UUID], Instruction], list[uuid.UUID]]
-
-
-class AttemptInline(ReadOnly, TabularInline[OutboundAttempt, OutboundMessage]):
-    """The calls made for a message."""
-
-    model = OutboundAttempt
-    ordering = ["attempt_number"]
-    extra = 0
-    tab = True
-    hide_title = True
-    fields = [
-        "attempt_number",
-        "outcome",
-        "charged",
-        "started_at",
-        "duration_ms",
-        "http_status",
-        "error_code",
-        "error_message",
-        "receipts",
-        "trace_id",
-        "excerpt",
-    ]
-    readonly_fields = fields
-
-
-class EventInline(ReadOnly, TabularInline[MessageEvent, OutboundMessage]):
-    """The timeline of a message."""
-
-    model = MessageEvent
-    verbose_name_plural = "timeline"
-    ordering = ["id"]
-    extra = 0
-    tab = True
-    hide_title = True
-    fields = [
-        "at",
-        "kind",
-        "from_status",
-        "to_status",
-        "cause",
-        "attempt_number",
-        "code",
-        "actor",
-        "reason",
-    ]
-    readonly_fields = fields
 
 
 @admin.register(OutboundMessage)
@@ -102,72 +62,32 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
         "recipient",
         "what",
         "error",
+        "waits_for",
         "attempt_count",
         "created_at",
     ]
-    list_filter = ["status", "org", "error_code", "category", "priority"]
+    list_filter = message_filters.ALL
+    list_filter_submit = True
     list_select_related = ["org"]
     list_per_page = 50
     show_full_result_count = False
-    ordering = ["-created_at", "-id"]
+    show_facets = admin.ShowFacets.NEVER
+    sortable_by: list[str] = []
     search_fields = ["id"]
     search_help_text = "Message id, wamid, phone number (E.164) or your reference; exact."
     actions = ["requeue_selected", "cancel_selected"]
     actions_detail = ["requeue_one", "cancel_one"]
-    inlines = [EventInline, AttemptInline]
-    # What was said, and to whom in full, is not shown here.
-    fieldsets = [
-        (
-            None,
-            {
-                "fields": [
-                    "status",
-                    "waits_for",
-                    "error",
-                    "error_message",
-                    "advice",
-                    "recipient",
-                    "what",
-                    "category",
-                    "priority",
-                    "org",
-                    "phone_number",
-                    "reference",
-                ]
-            },
-        ),
-        (
-            "Times (UTC)",
-            {
-                "fields": [
-                    "created_at",
-                    "scheduled_at",
-                    "due_at",
-                    "expires_at",
-                    "accepted_at",
-                    "sent_at",
-                    "delivered_at",
-                    "read_at",
-                    "failed_at",
-                ]
-            },
-        ),
-        (
-            "Delivery",
-            {
-                "fields": [
-                    "attempt_count",
-                    "max_attempts",
-                    "provider_message_id",
-                    "pricing",
-                    "idempotency_key",
-                    "claim_id",
-                    "lease_expires_at",
-                ]
-            },
-        ),
-    ]
-    readonly_fields = ["waits_for", "error", "advice", "recipient", "what"]
+
+    def get_changelist(self, _request: HttpRequest, **_extra: Any) -> type[MessageChangeList]:
+        """Return the list that turns its pages by key."""
+        return MessageChangeList
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[OutboundMessage]:
+        """Leave out what the list does not show, above all what was said and every secret."""
+        queryset: QuerySet[OutboundMessage] = super().get_queryset(request)
+        return queryset.select_related(
+            "org", "contact", "phone_number__org", "phone_number__account__app"
+        ).defer(*UNREAD)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[OutboundMessage], search_term: str
@@ -207,11 +127,12 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
     @display(description="Waits for")
     def waits_for(self, message: OutboundMessage) -> str:
         """Return why a queued message is not going yet, and when that is next looked at."""
-        waiting = Board.at(database.now()).of(message)
-        if waiting is None:
+        found: Waiting | None = getattr(message, WAITING, None)
+        if found is None:
             return "–"
-        until = f"{waiting.until:%Y-%m-%d %H:%M:%S} UTC" if waiting.until else "somebody ends it"
-        return f"{waiting.reason.replace('_', ' ')}, until {until}. {waiting.detail}"
+        until = f", until {found.until:%m-%d %H:%M:%S}" if found.until else ""
+        reason = found.reason.replace("_", " ").lower()
+        return format_html('<span title="{}">{}{}</span>', found.detail, reason, until)
 
     @display(description="Error")
     def error(self, message: OutboundMessage) -> str:
@@ -220,11 +141,6 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
             return "–"
         title, advice = queries.explain(message.error_code)
         return format_html('<span title="{}">{} · {}</span>', advice, message.error_code, title)
-
-    @display(description="What to do")
-    def advice(self, message: OutboundMessage) -> str:
-        """Return the advice that belongs to the error."""
-        return queries.explain(message.error_code)[1] if message.error_code else "–"
 
     def has_requeue_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
         """Say whether this person may requeue; on a message's page, whether it has failed."""
@@ -316,4 +232,5 @@ def _matches(term: str) -> Q:
             return Q(to_recipient=to_e164(term))
         except ValueError:
             return Q(pk__in=[])
-    return Q(reference=term)
+    # The index has only those that are not empty.
+    return Q(reference=term) & ~Q(reference="")

@@ -1,6 +1,7 @@
 """The tables of the app, by life cycle."""
 
 from messaging.models.accounts import BusinessAccount, MetaApp, PhoneNumber, ServiceWindow
+from messaging.models.activity import Activity
 from messaging.models.bulk import BulkOperation, Discard
 from messaging.models.inbound import InboundMessage
 from messaging.models.messages import (
@@ -15,6 +16,7 @@ from messaging.models.templates import MessageTemplate
 from messaging.models.webhooks import WebhookDelivery, WebhookEvent
 
 __all__ = [
+    "Activity",
     "BulkOperation",
     "BusinessAccount",
     "DeadLetter",

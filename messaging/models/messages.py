@@ -201,12 +201,22 @@ class OutboundMessage(models.Model):
                 fields=["id"], condition=Q(status=Status.FAILED), name="idx_dead_letter_id"
             ),
             models.Index(
+                fields=["error_code", "org"],
+                condition=Q(status=Status.FAILED),
+                name="idx_outbound_message_causes",
+            ),
+            models.Index(
                 fields=["expires_at"],
                 condition=Q(status=Status.QUEUED),
                 name="idx_outbound_message_expiry",
             ),
             models.Index(fields=["org", "-created_at", "-id"], name="idx_outbound_message_list"),
             models.Index(fields=["to_recipient"], name="idx_outbound_message_to"),
+            models.Index(
+                fields=["reference"],
+                condition=~Q(reference=""),
+                name="idx_outbound_message_reference",
+            ),
         ]
 
     def __str__(self) -> str:

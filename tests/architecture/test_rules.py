@@ -16,7 +16,7 @@ from messaging import schedules, wake
 pytestmark = pytest.mark.core
 
 ROOT = Path(__file__).parents[2]
-APPS = ("config", "orgs", "consent", "ratelimit", "messaging", "sandbox")
+APPS = ("config", "orgs", "consent", "ratelimit", "messaging", "console", "sandbox")
 CODE = [
     path for name in APPS for path in (ROOT / name).rglob("*.py") if "migrations" not in path.parts
 ]

@@ -1,0 +1,1 @@
+"""The pages of the console that show more than one table: the dashboard and a message's page."""

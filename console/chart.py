@@ -1,0 +1,103 @@
+"""The last day as bars, drawn on the server so that the page needs no script for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from messaging.activity import Totals
+
+WIDTH = 960
+HEIGHT = 200
+LEFT = 48  # room for the scale
+BOTTOM = 22  # room for the hours
+TOP = 8
+GRID = 4
+LABEL_EVERY_HOURS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """One rectangle."""
+
+    y: float
+    height: float
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One step of time, with its boxes and what they stand for."""
+
+    at: datetime
+    totals: Totals
+    x: float
+    sent: Box
+    delivered: Box
+    failed: Box
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the scale, or a label of an hour."""
+
+    place: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """All that the template draws; the unit is the SVG's own."""
+
+    bars: list[Bar]
+    scale: list[Line]
+    hours: list[Line]
+    wide: float  # of a bar of what was sent or failed
+    narrow: float  # of one of what was delivered, inside it
+    total: Totals
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = LEFT
+    floor: int = HEIGHT - BOTTOM
+
+
+def draw(steps: Sequence[tuple[datetime, Totals]]) -> Chart:
+    """Return the picture of the steps, the oldest on the left."""
+    most = max((max(t.sent, t.delivered, t.failed) for _at, t in steps), default=0)
+    top = _round_up(max(most, GRID))
+    room = HEIGHT - BOTTOM - TOP
+    width = (WIDTH - LEFT) / max(1, len(steps))
+
+    def box(count: int) -> Box:
+        height = round(count / top * room, 1)
+        return Box(round(HEIGHT - BOTTOM - height, 1), height)
+
+    bars = [
+        Bar(at, t, round(LEFT + place * width, 1), box(t.sent), box(t.delivered), box(t.failed))
+        for place, (at, t) in enumerate(steps)
+    ]
+    return Chart(
+        bars,
+        [
+            Line(round(HEIGHT - BOTTOM - room * part / GRID, 1), f"{top * part // GRID:,}")
+            for part in range(GRID + 1)
+        ],
+        [
+            Line(bar.x, f"{bar.at:%H:%M}")
+            for bar in bars
+            if not bar.at.minute and bar.at.hour % LABEL_EVERY_HOURS == 0
+        ],
+        round(width - 2, 1),
+        round(width - 8, 1),
+        sum((totals for _at, totals in steps), Totals()),
+    )
+
+
+def _round_up(most: int) -> int:
+    """Return the next figure that divides into a scale people can read."""
+    power = 1
+    while True:
+        for factor in (4, 8, 12, 20, 40):
+            if factor * power >= most:
+                return factor * power
+        power *= 10

@@ -1,0 +1,250 @@
+"""The list of messages: pages by key instead of by number, so that millions open at once.
+
+Ids sort by time, so the newest page is the end of the primary key's index and every further one
+begins where the last ended; one organisation's messages have an index of their own. What no
+index finds is looked for in so many messages at a time, and the page says how far it has looked.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from unfold.views import ChangeList
+
+from messaging.models import OutboundMessage
+from messaging.states import Status
+from messaging.waiting import Board
+from orgs import database
+from orgs.ids import time_of
+
+BEFORE, AFTER = "before", "after"
+# Where a listed message keeps what it waits for.
+WAITING = "waiting"
+# What no index finds is looked for in this many messages at a time.
+LOOKED_AT = 50_000
+# Sets that have an index of their own are read whole up to this size.
+SMALL = 5_000
+# Statuses with a partial index: few messages are in them, however many there are in all.
+INDEXED = frozenset({Status.QUEUED, Status.SENDING, Status.FAILED})
+
+
+class FarEnd(NamedTuple):
+    """The last message of a look, and the one after it."""
+
+    last: uuid.UUID
+    next: uuid.UUID
+
+
+class KeysetPaginator(Paginator[OutboundMessage]):
+    """Carries the template that draws the links; the list itself turns the pages."""
+
+    template_name = "admin/messaging/pages.html"
+
+
+class MessageChangeList(ChangeList):
+    """The list with its filters; the newest messages first."""
+
+    before: str | None = None
+    after: str | None = None
+    # For the template: where the neighbouring pages begin; "" when there is none.
+    older = ""
+    newer = ""
+    further = ""
+    looked_back_to: datetime | None = None
+    counted = 0
+    is_estimate = False
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
+        """Take the position out of the parameters, then filter as every list does."""
+        for name in (BEFORE, AFTER):
+            if name in self.params:
+                setattr(self, name, _uuid(self.params.pop(name)))
+                self.filter_params.pop(name, None)
+        return super().get_queryset(request, exclude_parameters)
+
+    def get_ordering(self, _request: HttpRequest, _queryset: Any) -> list[str]:
+        """Order as the index does that leads to one organisation's messages, or to all."""
+        return ["-created_at", "-pk"] if self.of_org else ["-pk"]
+
+    @property
+    def of_org(self) -> str:
+        """Return the one organisation whose messages are shown; "" when there may be others."""
+        return str(self.params.get("org", ""))
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Read one page and whether there is more on either side."""
+        del request
+        rows = self._page()
+        board = Board.at(database.now())
+        for message in rows:
+            setattr(message, WAITING, board.of(message))
+        self.result_list = rows
+        # What is selected is what is seen: there is no "all that match" here.
+        self.result_count = len(rows)
+        self.full_result_count = None
+        self.show_full_result_count = False
+        self.show_admin_actions = True
+        self.can_show_all = False
+        self.multi_page = False
+        self.paginator = KeysetPaginator(rows, self.list_per_page)
+
+    def _page(self) -> list[OutboundMessage]:
+        small = self._small_set()
+        if small is not None:
+            self.counted = len(small)
+            return self._cut(self._among(small))
+        self.counted, self.is_estimate = database.estimate(self.queryset), True
+        rows = self.queryset
+        end = self._far_end() if self._may_look_long else None
+        if end is not None:
+            rows = self._beyond(rows, end.next)
+        page = self._cut(self._beside(rows))
+        if end is not None:
+            self._look_further(end.last)
+        elif not (self.older or self.newer):
+            self.counted, self.is_estimate = len(page), False
+        return page
+
+    def _small_set(self) -> list[uuid.UUID] | None:
+        """Return the ids of all that match where an index finds them and they are few."""
+        if not (self.query or self._status in INDEXED):
+            return None
+        if not self.query and database.estimate(self._of_status()) > 10 * SMALL:
+            return None
+        ids = list(self.queryset.order_by().values_list("pk", flat=True)[: SMALL + 1])
+        return sorted(ids, reverse=True) if len(ids) <= SMALL else None
+
+    def _of_status(self) -> QuerySet[OutboundMessage]:
+        return OutboundMessage.objects.filter(status=self._status)
+
+    @property
+    def _status(self) -> str:
+        if self.model is not OutboundMessage:
+            return Status.FAILED  # the dead letter queue
+        if self.params.get("waits"):
+            return Status.QUEUED
+        return str(self.params.get("status", ""))
+
+    @property
+    def _may_look_long(self) -> bool:
+        """Say whether matches may lie far apart, with no index that leads from one to the next."""
+        led_to = {"org", "since", "day"}
+        return bool(self.query) or any(
+            value not in ("", [""])
+            for name, value in self.get_filters_params().items()
+            if name not in led_to
+        )
+
+    def _beside(self, rows: Any) -> list[OutboundMessage]:
+        """Return one row more than a page, from the position on and in the list's order."""
+        most = self.list_per_page + 1
+        if self.after:
+            newer = self._newer_than(rows, uuid.UUID(self.after))
+            return list(newer.reverse()[:most])[::-1]
+        if self.before:
+            rows = self._older_than(rows, uuid.UUID(self.before))
+        return list(rows[:most])
+
+    def _older_than(self, rows: Any, place: uuid.UUID) -> Any:
+        if not self.of_org:
+            return rows.filter(pk__lt=place)
+        at = _created_at(place)
+        # Said so that the index finds its place by the time alone.
+        return rows.filter(created_at__lte=at).exclude(created_at=at, pk__gte=place)
+
+    def _newer_than(self, rows: Any, place: uuid.UUID) -> Any:
+        if not self.of_org:
+            return rows.filter(pk__gt=place)
+        at = _created_at(place)
+        return rows.filter(created_at__gte=at).exclude(created_at=at, pk__lte=place)
+
+    def _beyond(self, rows: Any, place: uuid.UUID) -> Any:
+        """Keep what comes before that place in the direction in which the page is read."""
+        return self._older_than(rows, place) if self.after else self._newer_than(rows, place)
+
+    def _far_end(self) -> FarEnd | None:
+        """Return where a look at LOOKED_AT messages ends; None when that takes in all."""
+        rows = OutboundMessage.objects.order_by(*self.queryset.query.order_by)
+        if self.of_org:
+            rows = rows.filter(org__org_id=self.of_org)
+        if self.after:
+            rows = self._newer_than(rows, uuid.UUID(self.after)).reverse()
+        elif self.before:
+            rows = self._older_than(rows, uuid.UUID(self.before))
+        found = list(rows.values_list("pk", flat=True)[LOOKED_AT - 1 : LOOKED_AT + 1])
+        return FarEnd(*found) if len(found) > 1 else None
+
+    def _among(self, ids: Sequence[uuid.UUID]) -> list[OutboundMessage]:
+        """Do the same when all ids are known already."""
+        most = self.list_per_page + 1
+        if self.after:
+            chosen = [pk for pk in ids if pk > uuid.UUID(self.after)][-most:]
+        elif self.before:
+            chosen = [pk for pk in ids if pk < uuid.UUID(self.before)][:most]
+        else:
+            chosen = list(ids[:most])
+        return list(self.queryset.filter(pk__in=chosen))
+
+    def _cut(self, rows: list[OutboundMessage]) -> list[OutboundMessage]:
+        """Note whether there is more, and return the page."""
+        more = len(rows) > self.list_per_page
+        if self.after:
+            page = rows[1:] if more else rows
+            self.newer = str(page[0].pk) if more else ""
+            self.older = str(page[-1].pk) if page else ""
+        else:
+            page = rows[: self.list_per_page]
+            self.older = str(page[-1].pk) if more else ""
+            self.newer = str(page[0].pk) if page and self.before else ""
+        return page
+
+    def _look_further(self, last: uuid.UUID) -> None:
+        """Offer to go on from where the look ended, when that is what ended the page."""
+        if self.after:
+            self.newer = self.newer or str(last)
+        elif not self.older:
+            self.further = str(last)
+            self.looked_back_to = time_of(last)
+
+    def address_of(self, name: str, place: str) -> str:
+        """Return the address of the page on that side of a message."""
+        return str(self.get_query_string({name: place}))
+
+    @property
+    def older_url(self) -> str:
+        """Return where the next older page is."""
+        return self.address_of(BEFORE, self.older) if self.older else ""
+
+    @property
+    def newer_url(self) -> str:
+        """Return where the next newer page is."""
+        return self.address_of(AFTER, self.newer) if self.newer else ""
+
+    @property
+    def further_url(self) -> str:
+        """Return where the look goes on."""
+        return self.address_of(BEFORE, self.further) if self.further else ""
+
+    @property
+    def newest_url(self) -> str:
+        """Return the first page, when this is not it."""
+        return str(self.get_query_string()) if self.before or self.after else ""
+
+
+def _created_at(place: uuid.UUID) -> datetime:
+    """Return when the message was accepted; its id tells when it is not there any more."""
+    known = OutboundMessage.objects.filter(pk=place).values_list("created_at", flat=True).first()
+    return known or time_of(place)
+
+
+def _uuid(text: str) -> str | None:
+    try:
+        return str(uuid.UUID(text))
+    except ValueError:
+        return None
