@@ -6,7 +6,7 @@ COMPILE := sh tools/uv.sh pip compile --quiet --universal --python-version 3.11 
 	--no-emit-index-url --no-annotate --custom-compile-command "make lock"
 
 .DEFAULT_GOAL := help
-.PHONY: help docs setup demo run worker beat test test-servers test-embedded lint format check \
+.PHONY: help docs setup demo run worker beat test test-servers test-embedded test-full screenshots lint format check \
 	lock migrations bench
 
 help: ## Print this list
@@ -42,6 +42,14 @@ test-servers: setup-dev ## Run all tests on private PostgreSQL and Redis only (A
 
 test-embedded: setup-dev ## Run the core tests on the embedded default only (ARGS=…)
 	@$(PY) -m tests.run --only embedded -- $(ARGS)
+
+test-full: setup-dev ## Run all tests with the long ones too (ARGS=…)
+	@$(PY) -m tests.run --full -- $(ARGS)
+
+screenshots: setup-dev ## Take the pictures in docs/images anew (needs Chromium)
+	@mkdir -p docs/images
+	@SCREENSHOTS=docs/images REQUIRE_BROWSER=1 $(PY) -m tests.run --only servers -- -q -n0 \
+		-m pictures tests/browser/test_pictures.py
 
 lint: setup-dev ## Check style, types, imports, migrations, settings, security and the Dockerfile
 	@sh tools/lint.sh

@@ -1,6 +1,6 @@
 """Runs the whole suite: on private PostgreSQL and Redis servers, then on the embedded default.
 
-`python -m tests.run [--only servers|embedded] [-- PYTEST ARGUMENTS]`
+`python -m tests.run [--only servers|embedded] [--full] [-- PYTEST ARGUMENTS]`
 """
 
 import argparse
@@ -23,6 +23,9 @@ SERVERS = [
     *[*PYTEST, "-p", "tests.worker_redis", *PARALLEL],
 ]
 EMBEDDED = [*PYTEST, *PARALLEL, "-m", "core"]
+# Chosen by marker; an -m among the arguments takes the place of either.
+USUAL = ["-m", "not full and not pictures"]
+FULL = ["-m", "not pictures"]
 SIGNALLED = 128  # exit codes above it name a signal
 # Processes of their own serve the files this collects; it connects to no server.
 COLLECT = [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"]
@@ -65,17 +68,19 @@ def main(arguments: Sequence[str]) -> int:
     """Run the parts one after the other; return 0 only if none failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.run", description=__doc__)
     parser.add_argument("--only", choices=("servers", "embedded"), help="run one part only")
+    parser.add_argument("--full", action="store_true", help="with the long tests too")
     parser.add_argument("pytest", nargs="*", metavar="ARGUMENT", help="handed to pytest, after --")
     options = parser.parse_args(arguments)
+    servers = [*SERVERS, *(FULL if options.full else USUAL)]
     commands = {
-        "PostgreSQL and Redis": SERVERS if options.only != "embedded" else None,
+        "PostgreSQL and Redis": servers if options.only != "embedded" else None,
         "Embedded (SQLite, one process)": EMBEDDED if options.only != "servers" else None,
     }
     parts: list[Part] = []
     for name, command in commands.items():
         if command is None:
             continue
-        parts.append(_run(name, command, options.pytest))
+        parts.append(_run(name, [*command, *options.pytest], on_servers=command is servers))
         if parts[-1].stopped():
             break
     for part in parts:
@@ -83,18 +88,18 @@ def main(arguments: Sequence[str]) -> int:
     return _verdict(parts, selected=bool(options.pytest))
 
 
-def _run(name: str, command: Sequence[str], extra: Sequence[str]) -> Part:
+def _run(name: str, command: Sequence[str], *, on_servers: bool) -> Part:
     _say(f"--- {name} ---")
     begun = time.monotonic()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="outbound-test-")))
-        environment = _environment(command, folder)
-        code = foreground.run(COLLECT, environment | COLLECT_FOR) if command is SERVERS else 0
-        code = code or foreground.run([*command, *extra], environment)
+        environment = _environment(folder, on_servers=on_servers)
+        code = foreground.run(COLLECT, environment | COLLECT_FOR) if on_servers else 0
+        code = code or foreground.run(command, environment)
     return Part(name, code, time.monotonic() - begun)
 
 
-def _environment(command: Sequence[str], folder: Path) -> dict[str, str]:
+def _environment(folder: Path, *, on_servers: bool) -> dict[str, str]:
     # Nothing of the caller's own installation may reach the tests.
     ours = ("OUTBOUND_", "WHATSAPP_", "CELERY_", "DATABASE_", "REDIS_", "SANDBOX_", "DJANGO_")
     kept = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
@@ -103,7 +108,7 @@ def _environment(command: Sequence[str], folder: Path) -> dict[str, str]:
         "OUTBOUND_TESTING": "1",
         "OUTBOUND_VAR_DIR": str(folder / "var"),
         "STATIC_ROOT": str(folder / "static"),
-        **(PRODUCTION_LIKE if command is SERVERS else {}),
+        **(PRODUCTION_LIKE if on_servers else {}),
     }
 
 

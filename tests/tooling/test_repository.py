@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 LOCKS = ["requirements.txt", "requirements-dev.txt", "tools/requirements-uv.txt"]
 TARGETS = {
     *("setup", "demo", "run", "worker", "beat", "test", "lint", "format", "check", "lock"),
-    *("migrations", "bench"),
+    *("migrations", "bench", "test-full", "screenshots"),
 }
 # Folders of one machine, and package indexes: neither means anything to somebody else.
 PRIVATE = re.compile(

@@ -1,60 +1,29 @@
-"""Staff at work in a real browser: a failed message is found, read and requeued."""
+"""Staff at work in a real browser, on an installation with worker and beat."""
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.browser import pages
+from tests.browser.pages import picture
 from tests.e2e.stack import Stack
 
 PASSWORD = "correct-horse-battery"
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
 
-pytestmark = [
-    pytest.mark.e2e,
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not CHROMIUM and os.environ.get("REQUIRE_BROWSER") != "1",
-        reason="browser tests need Chromium: install it or set CHROMIUM to its path",
-    ),
-]
+pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture(scope="module")
-def page(stack: Stack) -> Iterator[Page]:
-    """A logged-in page that fails the test on console errors and requests to elsewhere."""
-    assert CHROMIUM, "REQUIRE_BROWSER=1, but no Chromium was found: set CHROMIUM to its path"
+def page(browser: Browser, stack: Stack) -> Iterator[Page]:
+    """A page at a running installation, for all tests of this module."""
     stack.env["DJANGO_SUPERUSER_PASSWORD"] = PASSWORD
     stack.manage("createsuperuser", "--noinput", "--username", "ada", "--email", "ada@example.org")
-    faults: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM,
-            args=["--no-sandbox", "--disable-background-networking", "--disable-quic"],
-        )
-        page = browser.new_page()
-        page.on("console", lambda m: faults.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on(
-            "request",
-            lambda r: (
-                None
-                if r.url.startswith((stack.base_url, "data:", "blob:"))
-                else faults.append(r.url)
-            ),
-        )
-        page.goto(f"{stack.base_url}/admin/")
-        page.fill("[name=username]", "ada")
-        page.fill("[name=password]", PASSWORD)
-        page.press("[name=password]", "Enter")
-        page.wait_for_selector("text=Dead letter queue")
+    with pages.watched(browser, stack.base_url) as page:
+        pages.log_in_by_form(page, "ada", PASSWORD)
         yield page
-        browser.close()
-    assert faults == []
 
 
 def test_a_dead_letter_is_read_and_requeued(stack: Stack, page: Page):
@@ -64,7 +33,7 @@ def test_a_dead_letter_is_read_and_requeued(stack: Stack, page: Page):
     message_id = stack.queue(phone)
     stack.wait_status(message_id, "FAILED")
 
-    page.goto(f"{stack.base_url}/admin/messaging/deadletter/?q={phone.replace('+', '%2B')}")
+    page.goto(f"/admin/messaging/deadletter/?q={phone.replace('+', '%2B')}")
     page.click("#result_list tbody tr th a")
     assert "Correct the request named in the text" in page.inner_text("body")
     page.click("text=Timeline")
@@ -79,7 +48,7 @@ def test_a_dead_letter_is_read_and_requeued(stack: Stack, page: Page):
 
 
 def test_the_api_page_shows_the_calls(stack: Stack, page: Page):
-    page.goto(f"{stack.base_url}/api/docs/")
+    page.goto("/api/docs/")
     page.get_by_text("Send a message").wait_for()
     page.get_by_text("Take a webhook of Meta").wait_for()
 
@@ -89,7 +58,7 @@ def test_a_person_is_looked_at_exported_and_erased(stack: Stack, page: Page):
     message_id = stack.queue(phone)
     stack.wait_status(message_id, "DELIVERED")
 
-    page.goto(f"{stack.base_url}/admin/consent/contact/?q={phone.replace('+', '%2B')}")
+    page.goto(f"/admin/consent/contact/?q={phone.replace('+', '%2B')}")
     page.click("#result_list tbody tr th a")
     text = page.inner_text("body")
     assert phone in text
@@ -114,7 +83,7 @@ def test_a_person_is_looked_at_exported_and_erased(stack: Stack, page: Page):
     page.click("button:has-text('Erase')")
     page.wait_for_selector("text=Nothing more is sent to this person")
     for _ in range(100):
-        page.goto(f"{stack.base_url}/admin/consent/contact/?q={phone.replace('+', '%2B')}")
+        page.goto(f"/admin/consent/contact/?q={phone.replace('+', '%2B')}")
         if not page.query_selector("#result_list tbody tr th a"):
             break
         page.wait_for_timeout(200)
@@ -125,7 +94,7 @@ def test_a_person_is_looked_at_exported_and_erased(stack: Stack, page: Page):
 def test_a_consent_is_revoked_from_the_list(stack: Stack, page: Page):
     phone = "+12025554298"
     stack.wait_status(stack.queue(phone), "DELIVERED")
-    page.goto(f"{stack.base_url}/admin/consent/consent/?q={phone.replace('+', '%2B')}")
+    page.goto(f"/admin/consent/consent/?q={phone.replace('+', '%2B')}")
     page.click("#result_list tbody input[name=_selected_action]")
     page.select_option("select[name=action]", "revoke_selected", force=True)
     page.fill("[name=reason]", "asked by phone")
@@ -135,7 +104,7 @@ def test_a_consent_is_revoked_from_the_list(stack: Stack, page: Page):
 
 
 def test_the_rules_of_stop_and_quiet_hours_are_set(stack: Stack, page: Page):
-    page.goto(f"{stack.base_url}/admin/consent/consentpolicy/add/")
+    page.goto("/admin/consent/consentpolicy/add/")
     page.fill("[name=stop_words]", "genug\nbasta")
     picture(page, "policy")
     assert "in 12 languages" in page.inner_text("body")
@@ -147,7 +116,7 @@ def test_a_file_of_consents_is_tried_out_and_recorded(stack: Stack, page: Page, 
         "phone,purpose,proof_text\n+12025554301,marketing,Yes\n"
         "+12025554302,marketing,Yes\n12,marketing,\n"
     )
-    page.goto(f"{stack.base_url}/admin/consent/consentimport/add/")
+    page.goto("/admin/consent/consentimport/add/")
     page.select_option("[name=org]", index=1, force=True)
     page.set_input_files("[name=file]", file)
     picture(page, "upload")
@@ -158,10 +127,3 @@ def test_a_file_of_consents_is_tried_out_and_recorded(stack: Stack, page: Page, 
     page.click("button:has-text('Record')")
     page.wait_for_selector("text=Recorded", timeout=30_000)
     picture(page, "recorded")
-
-
-def picture(page: Page, name: str) -> None:
-    """Keep a picture for whoever wants to look, in the folder SCREENSHOTS names."""
-    folder = os.environ.get("SCREENSHOTS")
-    if folder:
-        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
