@@ -19,6 +19,7 @@ from consent.phones import mask, to_e164
 from messaging import operations, queries
 from messaging.admin import confirming, message_filters
 from messaging.admin.access import ReadOnly
+from messaging.admin.discarding import Discarding
 from messaging.admin.message_list import WAITING, MessageChangeList
 from messaging.models import OutboundAttempt, OutboundMessage
 from messaging.operations import Instruction
@@ -39,6 +40,16 @@ EXPLANATIONS = {
     "fresh attempts; consent and expiry are asked again first.",
     "cancel": "{count} selected. Those that are queued at this moment will be withdrawn; one "
     "that a worker has already taken may still arrive.",
+    "discard": "{count} selected. Those that are failed at this moment leave the dead letter "
+    "queue and are not sent; for a day that can be undone.",
+    "restore": "{count} selected. Those that were discarded within a day come back to the dead "
+    "letter queue as the failures they were; nothing is sent by that.",
+}
+_DONE = {
+    "requeue": "requeued",
+    "cancel": "cancelled",
+    "discard": "discarded",
+    "restore": "restored",
 }
 
 # Neither shown in the list nor needed to say what a message waits for.
@@ -52,7 +63,7 @@ Operation = Callable[[Sequence[uuid.UUID], Instruction], list[uuid.UUID]]
 
 
 @admin.register(OutboundMessage)
-class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
+class OutboundMessageAdmin(Discarding, ReadOnly, ModelAdmin[OutboundMessage]):
     """Every message; staff read here and act through the same functions as the API."""
 
     list_display = [
@@ -76,7 +87,7 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
     search_fields = ["id"]
     search_help_text = "Message id, wamid, phone number (E.164) or your reference; exact."
     actions = ["requeue_selected", "cancel_selected"]
-    actions_detail = ["requeue_one", "cancel_one"]
+    actions_detail = ["requeue_one", "cancel_one", "discard_one", "restore_one"]
 
     def get_changelist(self, _request: HttpRequest, **_extra: Any) -> type[MessageChangeList]:
         """Return the list that turns its pages by key."""
@@ -214,10 +225,9 @@ class OutboundMessageAdmin(ReadOnly, ModelAdmin[OutboundMessage]):
         )
 
     def _report(self, request: HttpRequest, asked: int, done: int, verb: str) -> None:
-        word = "requeued" if verb == "requeue" else "cancelled"
         level = messages.SUCCESS if done else messages.WARNING
         left = f" {asked - done} left as they were." if asked > done else ""
-        self.message_user(request, f"{done} message(s) {word}.{left}", level)
+        self.message_user(request, f"{done} message(s) {_DONE[verb]}.{left}", level)
 
 
 def _matches(term: str) -> Q:

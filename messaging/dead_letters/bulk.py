@@ -11,6 +11,7 @@ from messaging.models.bulk import UNDO_FOR
 from messaging.models.messages import MessageQuerySet
 from messaging.operations import Instruction
 from orgs import audit, database
+from orgs.models import Organization
 
 Kind = BulkOperation.Kind
 State = BulkOperation.State
@@ -31,11 +32,11 @@ def start(
 
     ``rate`` is how many may be released a minute; None: as fast as it goes. The rules are asked
     of each message when its turn comes; one that would not go stays where it is and is counted.
-    Raises TooManyError.
+    Raises TooManyError, and Organization.DoesNotExist.
     """
     now = database.now()
     operation = BulkOperation(
-        org_id=selection.org,
+        org=Organization.objects.get(org_id=selection.org) if selection.org else None,
         kind=kind,
         filter=selection.as_texts(),
         actor=instruction.actor,

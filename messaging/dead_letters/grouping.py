@@ -11,6 +11,7 @@ from django.db.models import Count, Max, Q
 from django.db.models.functions import TruncDate
 
 from messaging import queries
+from messaging.dead_letters.selection import NO_TEMPLATE
 from messaging.models import PhoneNumber
 from messaging.models.messages import MessageQuerySet
 
@@ -63,7 +64,7 @@ def by_cause(messages: MessageQuerySet, now: datetime) -> list[Cause]:
 def by_template(messages: MessageQuerySet, now: datetime) -> list[Group]:
     """Return the templates; messages without one are a group too."""
     found = _counted(messages, "template_name", now)
-    return [Group(name, name or "no template", counts) for name, counts in found]
+    return [Group(name or NO_TEMPLATE, name or "no template", counts) for name, counts in found]
 
 
 def by_number(messages: MessageQuerySet, now: datetime) -> list[Group]:

@@ -12,21 +12,22 @@ from django.db.models import Q
 from messaging import queries
 from messaging.models import OutboundMessage
 from messaging.models.messages import MessageQuerySet
+from orgs.models import Organization
 
 _TIMES = frozenset({"failed_from", "failed_until"})
-_KEYS = frozenset({"org", "phone_number"})
 _LARGEST_KEY = 2**63
 _YES, _NO = "yes", "no"
+NO_TEMPLATE = "-"  # as a text: messages that use none
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """What the messages have in common; a part that is None says nothing."""
 
-    org: int | None = None  # primary key
-    error_code: str | None = None
-    template_name: str | None = None  # "": messages without a template
-    phone_number: int | None = None  # primary key
+    org: str | None = None  # public id
+    error: str | None = None
+    template: str | None = None  # its name, or NO_TEMPLATE
+    number: int | None = None  # primary key
     category: str | None = None
     campaign: bool | None = None  # everyday results of marketing, or the failures without them
     failed_from: datetime | None = None
@@ -34,12 +35,12 @@ class Selection:
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Self:
-        """Read it from texts, as ``as_texts`` writes them; other names are passed over.
+        """Read it from texts, as ``as_texts`` writes them; other names and "" are passed over.
 
         Raises ValueError naming the part that cannot be read. A day means its beginning in UTC.
         """
-        known = {item.name for item in fields(cls)}
-        return cls(**{name: _read(name, str(given[name])) for name in known & given.keys()})
+        known = [item.name for item in fields(cls) if given.get(item.name) not in (None, "")]
+        return cls(**{name: _read(name, str(given[name])) for name in known})
 
     def as_texts(self) -> dict[str, str]:
         """Return its parts as texts, to be kept or put into an address."""
@@ -54,9 +55,16 @@ class Selection:
     def condition(self) -> Q:
         """Return it as a condition on dead letters."""
         wanted = Q()
-        for name in ("org", "error_code", "template_name", "phone_number", "category"):
-            if (value := getattr(self, name)) is not None:
-                wanted &= Q(**{name: value})
+        if self.org is not None:
+            wanted &= Q(org__in=Organization.objects.filter(org_id=self.org).values("pk"))
+        if self.error is not None:
+            wanted &= Q(error_code=self.error)
+        if self.template is not None:
+            wanted &= Q(template_name="" if self.template == NO_TEMPLATE else self.template)
+        if self.number is not None:
+            wanted &= Q(phone_number=self.number)
+        if self.category is not None:
+            wanted &= Q(category=self.category)
         if self.campaign is not None:
             among = Q(error_code__in=queries.campaign_codes())
             wanted &= among if self.campaign else ~among
@@ -75,7 +83,7 @@ def _read(name: str, text: str) -> Any:
     try:
         if name in _TIMES:
             return _moment(text)
-        if name in _KEYS:
+        if name == "number":
             return _key(text)
         if name == "campaign":
             return {_YES: True, _NO: False}[text]

@@ -185,25 +185,15 @@ class OutboundMessage(models.Model):
                 condition=Q(status=Status.FAILED),
                 name="idx_outbound_message_failed",
             ),
-            # Only failed messages pay for these three: the list by time, groups and lists by
-            # cause, and operations on all that match, which go by id.
+            # Only failed messages pay for these: groups and counts by whatever they have in
+            # common, and the list and operations on all that match, which go by id.
             models.Index(
-                fields=["failed_at", "id"],
-                condition=Q(status=Status.FAILED),
-                name="idx_dead_letter_time",
-            ),
-            models.Index(
-                fields=["error_code", "failed_at", "org", "phone_number", "template_name"],
+                fields=["error_code", "org", "failed_at", "phone_number", "template_name"],
                 condition=Q(status=Status.FAILED),
                 name="idx_dead_letter_cause",
             ),
             models.Index(
                 fields=["id"], condition=Q(status=Status.FAILED), name="idx_dead_letter_id"
-            ),
-            models.Index(
-                fields=["error_code", "org"],
-                condition=Q(status=Status.FAILED),
-                name="idx_outbound_message_causes",
             ),
             models.Index(
                 fields=["expires_at"],

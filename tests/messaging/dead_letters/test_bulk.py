@@ -41,7 +41,7 @@ def small_batches(monkeypatch):
 def test_everything_that_matches_is_requeued_in_batches_by_the_workers(number, small_batches):
     dead(number, 10)
     others = dead(number, 2, error_code="131026")
-    operation = requeue_all(error_code="131016")
+    operation = requeue_all(error="131016")
     assert operation.matched == 10
     chores.do_some()
     assert statuses() == {"QUEUED": 3, "FAILED": 9}
@@ -163,7 +163,7 @@ def test_only_so_many_run_at_once(number, monkeypatch):
     with pytest.raises(bulk.TooManyError):
         requeue_all()
     other = PhoneNumberFactory()
-    requeue_all(org=other.org_id)
+    requeue_all(org=other.org.org_id)
 
 
 class TestRate:

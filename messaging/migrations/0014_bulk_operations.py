@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('consent', '0003_stop_quiet_erasure_imports'),
-        ('messaging', '0012_inbound'),
+        ('messaging', '0013_messages_page'),
         ('orgs', '0002_engine'),
     ]
 
@@ -50,13 +50,13 @@ class Migration(migrations.Migration):
                 'verbose_name': 'discarded message',
             },
         ),
-        migrations.AddIndex(
+        migrations.RemoveIndex(
             model_name='outboundmessage',
-            index=models.Index(condition=models.Q(('status', 'FAILED')), fields=['failed_at', 'id'], name='idx_dead_letter_time'),
+            name='idx_outbound_message_causes',
         ),
         migrations.AddIndex(
             model_name='outboundmessage',
-            index=models.Index(condition=models.Q(('status', 'FAILED')), fields=['error_code', 'failed_at', 'org', 'phone_number', 'template_name'], name='idx_dead_letter_cause'),
+            index=models.Index(condition=models.Q(('status', 'FAILED')), fields=['error_code', 'org', 'failed_at', 'phone_number', 'template_name'], name='idx_dead_letter_cause'),
         ),
         migrations.AddIndex(
             model_name='outboundmessage',
