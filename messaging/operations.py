@@ -12,7 +12,6 @@ from django.db import transaction
 
 from messaging import transitions, wake
 from messaging.models import Discard
-from messaging.models.bulk import UNDO_FOR
 from messaging.models.messages import CANCELLED_BY_CLIENT, CANCELLED_BY_STAFF, DISCARDED
 from messaging.states import Cause, Status
 from messaging.transitions import Applied, Change, Row
@@ -133,12 +132,8 @@ def restore(ids: Iterable[uuid.UUID], instruction: Instruction) -> list[uuid.UUI
     with transaction.atomic():
         now = database.now()
         rows = transitions.lock(_bounded(ids))
-        kept = {
-            row.pk: row
-            for row in Discard.objects.filter(
-                message_id__in=list(rows), discarded_at__gt=now - UNDO_FOR
-            )
-        }
+        found = Discard.objects.restorable(now).filter(message_id__in=list(rows))
+        kept = {row.pk: row for row in found}
         changes = [
             Change(
                 pk,
@@ -152,8 +147,8 @@ def restore(ids: Iterable[uuid.UUID], instruction: Instruction) -> list[uuid.UUI
                 actor=instruction.actor,
                 reason=instruction.reason,
             )
-            for pk, row in rows.items()
-            if pk in kept and (row.status, row.error_code) == (Status.CANCELLED, DISCARDED)
+            for pk in rows
+            if pk in kept
         ]
         made = transitions.apply(rows, changes, now=now)
         restored = [item.change.message_id for item in made]

@@ -12,7 +12,6 @@ from unfold.decorators import action
 
 from messaging import operations
 from messaging.models import Discard, OutboundMessage
-from messaging.models.bulk import UNDO_FOR
 from messaging.states import Status
 from orgs import database
 
@@ -49,5 +48,5 @@ class Discarding:
         """Say whether this person may restore; on a message's page, whether it was discarded."""
         if not self._may(request, object_id, Status.CANCELLED):
             return False
-        young = Discard.objects.filter(discarded_at__gt=database.now() - UNDO_FOR)
-        return object_id is None or young.filter(pk=object_id).exists()
+        restorable = Discard.objects.restorable(database.now())
+        return object_id is None or restorable.filter(pk=object_id).exists()

@@ -21,7 +21,6 @@ from messaging.admin.dead_letter_operations import ReasonForm, actor_of, in_word
 from messaging.dead_letters import bulk
 from messaging.dead_letters.selection import Selection
 from messaging.models import BulkOperation, Discard
-from messaging.models.bulk import UNDO_FOR
 from messaging.operations import Instruction
 from messaging.states import Cause
 from orgs import database
@@ -190,7 +189,7 @@ class DiscardAdmin(ReadOnly, ModelAdmin[Discard]):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Return those that can still be restored."""
-        return super().get_queryset(request).filter(discarded_at__gt=database.now() - UNDO_FOR)
+        return super().get_queryset(request).restorable(database.now())
 
     @admin.action(description="Undo the discard of the selected", permissions=["restore"])
     def restore_selected(self, request: HttpRequest, queryset: Any) -> HttpResponse | None:

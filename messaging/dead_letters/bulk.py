@@ -7,7 +7,6 @@ from django.db.models import QuerySet
 
 from messaging.dead_letters.selection import Selection
 from messaging.models import BulkOperation, Discard, OutboundMessage
-from messaging.models.bulk import UNDO_FOR
 from messaging.models.messages import MessageQuerySet
 from messaging.operations import Instruction
 from orgs import audit, database
@@ -118,8 +117,7 @@ def audited(operation: BulkOperation, what: str, *, actor: str, reason: str) -> 
 
 
 def _restorable(operation: BulkOperation | None) -> QuerySet[Discard]:
-    young = database.now() - UNDO_FOR
-    return Discard.objects.filter(operation=operation, discarded_at__gt=young)
+    return Discard.objects.restorable(database.now()).filter(operation=operation)
 
 
 @transaction.atomic

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Self
 
 from django.db import models
 from django.db.models import Q
 
-from messaging.models.messages import OutboundMessage
-from messaging.states import Cause
+from messaging.models.messages import DISCARDED, OutboundMessage
+from messaging.states import Cause, Status
 from orgs.ids import uuid7
 from orgs.models import Organization
 from orgs.tenancy import TenantQuerySet
@@ -93,6 +94,18 @@ class BulkOperation(models.Model):
         return self.state == self.State.RUNNING
 
 
+class DiscardQuerySet(TenantQuerySet["Discard"]):
+    """Questions about discards."""
+
+    def restorable(self, at: datetime) -> Self:
+        """Keep what can be restored: not too old, and no status has come for it since."""
+        return self.filter(
+            discarded_at__gt=at - UNDO_FOR,
+            message__status=Status.CANCELLED,
+            message__error_code=DISCARDED,
+        )
+
+
 class Discard(models.Model):
     """What a discarded message was, so that it can come back; kept as long as that is possible."""
 
@@ -110,7 +123,7 @@ class Discard(models.Model):
     reason = models.CharField(max_length=500)
     discarded_at = models.DateTimeField()
 
-    objects = TenantQuerySet["Discard"].as_manager()
+    objects = DiscardQuerySet.as_manager()
 
     class Meta:
         verbose_name = "discarded message"
