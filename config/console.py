@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
+from django.contrib import admin
+from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
 
 def _entry(title: str, icon: str, page: str, **extra: str) -> dict[str, Any]:
-    return {"title": title, "icon": icon, "link": reverse_lazy(f"admin:{page}_changelist"), **extra}
+    def may_see(request: HttpRequest) -> bool:
+        app, name = page.rsplit("_", 1)
+        model = apps.get_model(app, name)
+        return bool(admin.site.get_model_admin(model).has_view_permission(request))
+
+    return {
+        "title": title,
+        "icon": icon,
+        "link": reverse_lazy(f"admin:{page}_changelist"),
+        "permission": may_see,
+        **extra,
+    }
 
 
 UNFOLD: dict[str, Any] = {
@@ -44,6 +58,7 @@ UNFOLD: dict[str, Any] = {
                         "icon": "inbox",
                         "link": reverse_lazy("admin:messaging_deadletter_causes"),
                         "active": lambda request: "/messaging/deadletter/" in request.path,
+                        "permission": "messaging.admin.badges.may_see_dead_letters",
                         "badge": "messaging.admin.badges.dead_letters",
                     },
                     _entry("Operations", "published_with_changes", "messaging_bulkoperation"),

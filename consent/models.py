@@ -324,6 +324,12 @@ class ImportPart(models.Model):
         return f"part {self.position} of import {self.of_id}"
 
 
+class ProblemQuerySet(TenantQuerySet["ImportProblem"]):
+    """Problems of files."""
+
+    org_path = "of__org"
+
+
 class ImportProblem(models.Model):
     """What is wrong with a row; never holds the value."""
 
@@ -332,6 +338,8 @@ class ImportProblem(models.Model):
     column = models.CharField(max_length=64)
     code = models.CharField(max_length=64)
     detail = models.CharField(max_length=300)
+
+    objects = ProblemQuerySet.as_manager()
 
     class Meta:
         indexes = [models.Index(fields=["of", "line"], name="idx_import_problem_line")]

@@ -9,7 +9,6 @@ from typing import Any
 from django.db.models import Count, Min
 
 from messaging.channels import error_table
-from messaging.models import OutboundMessage
 from messaging.models.messages import (
     CONSENT_REVOKED,
     DELIVERY_UNKNOWN,
@@ -124,10 +123,9 @@ def dlq_report(messages: MessageQuerySet, at: datetime) -> DlqReport:
     )
 
 
-def dead_letter_count() -> int:
-    """Return the size of the dead letter queue, without campaign outcomes."""
-    counts = dead_by_code(OutboundMessage.objects.all())
-    return sum(code.count for code in counts if not code.campaign)
+def dead_letter_count(among: MessageQuerySet) -> int:
+    """Return how many of these messages are dead letters, without campaign outcomes."""
+    return sum(code.count for code in dead_by_code(among) if not code.campaign)
 
 
 def dead_by_code(messages: MessageQuerySet) -> list[CodeCount]:

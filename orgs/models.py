@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db import models
 
@@ -16,6 +17,12 @@ class UnknownPolicy(models.TextChoices):
 
     RESEND = "resend", "Send again"
     HOLD = "hold", "To the dead letter queue"
+
+
+class OrganizationQuerySet(TenantQuerySet["Organization"]):
+    """The organisations themselves."""
+
+    org_path = "pk"
 
 
 class Organization(models.Model):
@@ -47,11 +54,36 @@ class Organization(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
+    objects = OrganizationQuerySet.as_manager()
+
     class Meta:
         verbose_name = "organisation"
+        permissions = [
+            ("reach_every_organization", "Can see every organisation, unless memberships limit it"),
+            ("unmask_person", "Can see whole phone numbers and ids of people (audited)"),
+            ("open_content", "Can read what messages say (audited)"),
+        ]
 
     def __str__(self) -> str:
         return self.org_id
+
+
+class Membership(models.Model):
+    """One organisation a person who logs in is limited to."""
+
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
+    )
+    org = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="memberships")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantQuerySet["Membership"].as_manager()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["user", "org"], name="membership_once")]
+
+    def __str__(self) -> str:
+        return f"user {self.user_id} in organisation {self.org_id}"
 
 
 class ApiKey(models.Model):

@@ -15,15 +15,15 @@ from unfold.forms import ActionForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from consent import ledger, taking
-from consent.admin.access import ReadOnly
 from consent.models import Consent, ConsentEvent, Decision, Source
 from consent.phones import mask, to_e164
 from consent.transfer import exporting
 from orgs import audit, database
+from orgs.admin.access import ReadOnly, Scoped, ScopedInline
 from orgs.models import Organization
 
 
-class ConsentEventInline(ReadOnly, TabularInline[ConsentEvent, Consent]):
+class ConsentEventInline(ReadOnly, ScopedInline, TabularInline[ConsentEvent, Consent]):
     """The history of a consent."""
 
     model = ConsentEvent
@@ -48,7 +48,7 @@ class ReasonForm(ActionForm):
 
 
 @admin.register(Consent)
-class ConsentAdmin(ReadOnly, ModelAdmin[Consent]):
+class ConsentAdmin(ReadOnly, Scoped, ModelAdmin[Consent]):
     """The present answers, with their history."""
 
     list_display = ["person", "purpose", "channel", "state", "expires_at", "org", "decided_at"]

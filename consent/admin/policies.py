@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from consent import quiet, words
 from consent.models import ConsentPolicy
 from orgs import audit, database
+from orgs.admin.access import Scoped
 
 _LISTS = {
     "stop_words": words.STOP,
@@ -91,7 +92,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form ta
 
 
 @admin.register(ConsentPolicy)
-class ConsentPolicyAdmin(ModelAdmin[ConsentPolicy]):
+class ConsentPolicyAdmin(Scoped, ModelAdmin[ConsentPolicy]):
     """One row for each organisation that wants other rules than the default."""
 
     form = PolicyForm

@@ -15,9 +15,9 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminFileFieldWidget
 
-from consent.admin.access import ReadOnly
 from consent.models import ConsentImport, ImportProblem
 from consent.transfer import importing, upload
+from orgs.admin.access import ReadOnly, Scoped, ScopedInline
 
 State = ConsentImport.State
 RUNNING = frozenset({State.UPLOADING, State.TRYING, State.RECORDING})
@@ -60,7 +60,7 @@ class UploadForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form ta
         fields = ["org"]
 
 
-class ProblemInline(ReadOnly, TabularInline[ImportProblem, ConsentImport]):
+class ProblemInline(ReadOnly, ScopedInline, TabularInline[ImportProblem, ConsentImport]):
     """What is wrong, by line and column."""
 
     model = ImportProblem
@@ -73,7 +73,7 @@ class ProblemInline(ReadOnly, TabularInline[ImportProblem, ConsentImport]):
 
 
 @admin.register(ConsentImport)
-class ConsentImportAdmin(ModelAdmin[ConsentImport]):
+class ConsentImportAdmin(Scoped, ModelAdmin[ConsentImport]):
     """The files taken in."""
 
     form = UploadForm

@@ -15,6 +15,7 @@ from messaging import holding, stops
 from messaging.admin.pausing import Pausable
 from messaging.models import BusinessAccount, MetaApp, PhoneNumber
 from orgs import audit, database
+from orgs.admin.access import OfInstallation, Scoped
 from ratelimit import holds
 
 STATE_COLOURS = {"sends": "success", "held": "danger"}
@@ -70,7 +71,7 @@ class BusinessAccountForm(_SecretForm):
         ]
 
 
-class _Audited(ModelAdmin[Any]):
+class _Audited(Scoped, ModelAdmin[Any]):
     """Saves leave an audit row that names the changed fields, never a secret's value."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
@@ -92,7 +93,7 @@ class _Audited(ModelAdmin[Any]):
 
 
 @admin.register(MetaApp)
-class MetaAppAdmin(_Audited):
+class MetaAppAdmin(OfInstallation, _Audited):
     """The apps at Meta whose webhooks we trust."""
 
     form = MetaAppForm

@@ -5,8 +5,19 @@ from __future__ import annotations
 from django.http import HttpRequest
 
 from messaging import queries
+from messaging.models import OutboundMessage
+from orgs import staff
 
 
-def dead_letters(_request: HttpRequest) -> str:
-    """Return the size of the dead letter queue."""
-    return str(queries.dead_letter_count())
+def dead_letters(request: HttpRequest) -> str:
+    """Return the size of the dead letter queue, as far as this person reaches."""
+    if not request.user.has_perm("messaging.view_outboundmessage"):
+        return ""
+    return str(
+        queries.dead_letter_count(staff.visible(OutboundMessage.objects.all(), request.user))
+    )
+
+
+def may_see_dead_letters(request: HttpRequest) -> bool:
+    """Say whether the sidebar shows the dead letter queue."""
+    return bool(request.user.has_perm("messaging.view_outboundmessage"))

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -18,7 +19,7 @@ from django.urls import reverse
 from messaging.dead_letters import grouping
 from messaging.dead_letters.grouping import Group
 from messaging.dead_letters.selection import Selection
-from orgs import database
+from orgs import database, staff
 from orgs.models import Organization
 
 HERE = "admin:messaging_deadletter_causes"
@@ -59,7 +60,7 @@ def page(model_admin: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
         return redirect(HERE)
     now = database.now()
     failures = chosen.but(campaign=False)
-    messages = failures.messages()
+    messages = staff.visible(failures.messages(), request.user)
     days = grouping.by_day(messages, now)
     causes = grouping.by_cause(messages, now)
     context = {
@@ -68,7 +69,7 @@ def page(model_admin: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
         "opts": model_admin.opts,
         "total": messages.count(),
         "all": row(None, failures),
-        "everyday": _everyday(chosen, now),
+        "everyday": _everyday(chosen, request, now),
         "causes": [
             row(cause, failures.but(error=cause.value), _bars(cause.trend, days, SPARK_HEIGHT))
             for cause in causes
@@ -84,9 +85,7 @@ def page(model_admin: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
         "days": [_day(day, count, failures) for day, count in reversed(days) if count],
         "chart": _bars([count for _day_, count in days], days, CHART_HEIGHT),
         "most": grouping.MOST,
-        "orgs": Organization.objects.order_by("org_id").values_list("org_id", flat=True)[
-            :MOST_ORGS
-        ],
+        "orgs": list(_orgs(request)[:MOST_ORGS]),
         "org": chosen.org,
         "may_act": request.user.has_perm("messaging.change_outboundmessage"),
     }
@@ -103,12 +102,17 @@ def row(group: Group | None, selection: Selection, bars: Sequence[Bar] = ()) -> 
     return Row(group, list_url, requeue_url, discard_url, bars)
 
 
-def _everyday(chosen: Selection, now: datetime) -> list[Row]:
+def _orgs(request: HttpRequest) -> QuerySet[Organization, str]:
+    rows = staff.visible(Organization.objects.order_by("org_id"), request.user)
+    return rows.values_list("org_id", flat=True)
+
+
+def _everyday(chosen: Selection, request: HttpRequest, now: datetime) -> list[Row]:
     """Return the everyday results of campaigns, which are no failures of ours."""
     results = chosen.but(campaign=True)
+    messages = staff.visible(results.messages(), request.user)
     return [
-        row(cause, results.but(error=cause.value))
-        for cause in grouping.by_cause(results.messages(), now)
+        row(cause, results.but(error=cause.value)) for cause in grouping.by_cause(messages, now)
     ]
 
 

@@ -20,7 +20,7 @@ from messaging.dead_letters.selection import NO_TEMPLATE, Selection
 from messaging.models import BulkOperation, PhoneNumber
 from messaging.operations import Instruction
 from messaging.states import Cause
-from orgs import database
+from orgs import database, staff
 from orgs.models import Organization
 
 Kind = BulkOperation.Kind
@@ -70,13 +70,18 @@ def confirm(model_admin: ModelAdmin[Any], request: HttpRequest, kind: Kind) -> H
     if not request.user.has_perm("messaging.change_outboundmessage"):
         raise PermissionDenied
     try:
-        selection = Selection.of(request.GET.dict())
+        selection = within_reach(Selection.of(request.GET.dict()), request.user)
     except ValueError:
+        return redirect("admin:messaging_deadletter_causes")
+    if selection is None:
+        model_admin.message_user(request, "Choose an organisation first.", messages.WARNING)
         return redirect("admin:messaging_deadletter_causes")
     given = request.POST if request.method == "POST" else None
     form = RequeueForm(given) if kind == Kind.REQUEUE else ReasonForm(given)
     if form.is_valid():
-        instruction = Instruction(actor_of(request), Cause.STAFF, form.cleaned_data["reason"])
+        instruction = Instruction(
+            staff.actor(request.user), Cause.STAFF, form.cleaned_data["reason"]
+        )
         try:
             made = bulk.start(kind, selection, instruction, rate=form.cleaned_data.get("rate"))
         except (bulk.TooManyError, Organization.DoesNotExist) as error:
@@ -89,12 +94,27 @@ def confirm(model_admin: ModelAdmin[Any], request: HttpRequest, kind: Kind) -> H
         "opts": model_admin.opts,
         "kind": kind,
         "form": form,
-        "parts": in_words(selection),
+        "parts": in_words(selection, request.user),
         "back": f"{reverse('admin:messaging_deadletter_changelist')}?{request.GET.urlencode()}",
         "undo_hours": 24,
         **_prospect(kind, selection),
     }
     return TemplateResponse(request, "admin/messaging/dead_letter_confirm.html", context)
+
+
+def within_reach(selection: Selection, user: staff.User) -> Selection | None:
+    """Return the selection within one organisation, for those who do not reach every one.
+
+    None when they have to choose one first. Raises PermissionDenied for another's.
+    """
+    if staff.reaches_all(user):
+        return selection
+    theirs = list(staff.visible(Organization.objects.all(), user).values_list("org_id", flat=True))
+    if selection.org is not None:
+        if selection.org not in theirs:
+            raise PermissionDenied
+        return selection
+    return selection.but(org=theirs[0]) if len(theirs) == 1 else None
 
 
 def _prospect(kind: Kind, selection: Selection) -> dict[str, Any]:
@@ -114,13 +134,14 @@ def told(counts: dict[str, int]) -> list[tuple[int, str]]:
     return [(counts[name], word) for name, word in WORDS.items() if counts.get(name)]
 
 
-def in_words(selection: Selection) -> list[tuple[str, str]]:
+def in_words(selection: Selection, user: staff.User) -> list[tuple[str, str]]:
     """Return the parts of a selection with their names, for people."""
     parts = selection.as_texts()
     if selection.error is not None:
         parts["error"] = f"{selection.error} · {queries.explain(selection.error)[0]}"
     if selection.number is not None:
-        number = PhoneNumber.objects.filter(pk=selection.number).first()
+        numbers = staff.visible(PhoneNumber.objects.filter(pk=selection.number), user)
+        number = numbers.first()
         parts["number"] = str(number) if number else "unknown"
     if selection.template == NO_TEMPLATE:
         parts["template"] = "none"
@@ -137,8 +158,3 @@ def in_words(selection: Selection) -> list[tuple[str, str]]:
         "failed_until": "Failed before",
     }
     return [(label, parts[name]) for name, label in names.items() if name in parts]
-
-
-def actor_of(request: HttpRequest) -> str:
-    """Return the name under which this person acts in timeline and audit trail."""
-    return f"user:{request.user.pk}"

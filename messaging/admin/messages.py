@@ -18,13 +18,13 @@ from unfold.decorators import action, display
 from consent.phones import mask, to_e164
 from messaging import operations, queries
 from messaging.admin import confirming, message_filters
-from messaging.admin.access import ReadOnly
 from messaging.admin.discarding import Discarding
 from messaging.admin.message_list import WAITING, MessageChangeList
 from messaging.models import OutboundAttempt, OutboundMessage
 from messaging.operations import Instruction
 from messaging.states import Status
 from messaging.waiting import Waiting
+from orgs.admin.access import ReadOnly, Scoped
 
 COLOURS = {
     Status.QUEUED: "info",
@@ -63,7 +63,7 @@ Operation = Callable[[Sequence[uuid.UUID], Instruction], list[uuid.UUID]]
 
 
 @admin.register(OutboundMessage)
-class OutboundMessageAdmin(Discarding, ReadOnly, ModelAdmin[OutboundMessage]):
+class OutboundMessageAdmin(Discarding, ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
     """Every message; staff read here and act through the same functions as the API."""
 
     list_display = [

@@ -5,12 +5,12 @@ from __future__ import annotations
 from django.contrib import admin
 from unfold.admin import ModelAdmin
 
-from messaging.admin.access import ReadOnly
 from messaging.models import ProviderNotice
+from orgs.admin.access import ReadOnly, Scoped
 
 
 @admin.register(ProviderNotice)
-class ProviderNoticeAdmin(ReadOnly, ModelAdmin[ProviderNotice]):
+class ProviderNoticeAdmin(ReadOnly, Scoped, ModelAdmin[ProviderNotice]):
     """Newest first; what each led to stands in the audit trail and among the holds."""
 
     list_display = ["occurred_at", "topic", "event", "subject", "detail", "account", "org"]

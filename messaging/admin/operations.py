@@ -16,14 +16,14 @@ from unfold.decorators import display
 
 from messaging import operations
 from messaging.admin import confirming
-from messaging.admin.access import ReadOnly
-from messaging.admin.dead_letter_operations import ReasonForm, actor_of, in_words, told
+from messaging.admin.dead_letter_operations import ReasonForm, in_words, told
 from messaging.dead_letters import bulk
 from messaging.dead_letters.selection import Selection
 from messaging.models import BulkOperation, Discard
 from messaging.operations import Instruction
 from messaging.states import Cause
-from orgs import database
+from orgs import database, staff
+from orgs.admin.access import ReadOnly, Scoped
 
 State = BulkOperation.State
 
@@ -36,7 +36,7 @@ COLOURS = {
 
 
 @admin.register(BulkOperation)
-class BulkOperationAdmin(ReadOnly, ModelAdmin[BulkOperation]):
+class BulkOperationAdmin(ReadOnly, Scoped, ModelAdmin[BulkOperation]):
     """What was, or is being, done to all dead letters that matched a filter."""
 
     list_display = ["kind_label", "state_label", "about", "progress", "who", "created_at"]
@@ -129,7 +129,7 @@ class BulkOperationAdmin(ReadOnly, ModelAdmin[BulkOperation]):
         else:
             try:
                 instruction = Instruction(
-                    actor_of(request), Cause.STAFF, form.cleaned_data["reason"]
+                    staff.actor(request.user), Cause.STAFF, form.cleaned_data["reason"]
                 )
                 operation = bulk.undo(operation, instruction)
             except bulk.TooManyError as error:
@@ -140,7 +140,7 @@ class BulkOperationAdmin(ReadOnly, ModelAdmin[BulkOperation]):
 
     def _step(self, request: HttpRequest, pk: Any, step: Any) -> HttpResponse:
         operation = self._found(request, pk, to_act=True)
-        if not step(operation, actor=actor_of(request), reason="In the console."):
+        if not step(operation, actor=staff.actor(request.user), reason="In the console."):
             self.message_user(request, "It had moved on already.", messages.WARNING)
         return redirect("admin:messaging_bulkoperation_change", operation.pk)
 
@@ -161,7 +161,7 @@ class BulkOperationAdmin(ReadOnly, ModelAdmin[BulkOperation]):
         return {
             "operation": operation,
             "colour": COLOURS[State(operation.state)],
-            "parts": in_words(Selection.of(operation.filter)),
+            "parts": in_words(Selection.of(operation.filter), request.user),
             "counts": told(operation.counts),
             "may_act": may_act,
             "may_resume": may_act and operation.state in {State.STOPPED, State.FAILED},
@@ -175,7 +175,7 @@ class BulkOperationAdmin(ReadOnly, ModelAdmin[BulkOperation]):
 
 
 @admin.register(Discard)
-class DiscardAdmin(ReadOnly, ModelAdmin[Discard]):
+class DiscardAdmin(ReadOnly, Scoped, ModelAdmin[Discard]):
     """What was discarded within a day and can still come back."""
 
     list_display = ["message_id", "org", "error_code", "failed_at", "discarded_at", "reason"]

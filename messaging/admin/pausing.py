@@ -15,7 +15,7 @@ from messaging import pausing
 from messaging.admin import confirming
 from messaging.operations import Instruction
 from messaging.pausing import Target
-from orgs.admin import OrganizationAdmin
+from orgs.admin.organizations import OrganizationAdmin
 from orgs.models import Organization
 
 EXPLANATIONS = {

@@ -24,6 +24,8 @@ from messaging.admin import confirming
 from messaging.models import Erasure, OutboundMessage, ServiceWindow
 from messaging.persons import erasing, exporting
 from orgs import audit, database
+from orgs.admin.access import Scoped
+from orgs.admin.revealing import revealing
 
 # Rows of a table on the page; the lists behind it have them all.
 SHOWN = 50
@@ -52,9 +54,13 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form t
         return name
 
 
+def _whole(contact: Contact) -> str:
+    return "\n".join(filter(None, (contact.phone, contact.bsuid)))
+
+
 @admin.register(Contact)
-class ContactAdmin(ModelAdmin[Contact]):
-    """People, masked in lists, whole on their own page."""
+class ContactAdmin(Scoped, ModelAdmin[Contact]):
+    """People, masked until somebody who may asks to see more."""
 
     form = ContactForm
     list_display = ["id", "masked_phone", "masked_bsuid", "org", "created_at"]
@@ -64,9 +70,15 @@ class ContactAdmin(ModelAdmin[Contact]):
     search_help_text = "Phone number in E.164, or BSUID; exact."
     show_full_result_count = False
     ordering = ["-id"]
-    fields = ["org", "phone", "bsuid", "time_zone", "created_at", "erased_at"]
-    readonly_fields = ["org", "phone", "bsuid", "created_at", "erased_at"]
-    actions_detail = ["record_decision", "export_everything", "erase"]
+    fields = ["org", "masked_phone", "masked_bsuid", "time_zone", "created_at", "erased_at"]
+    readonly_fields = ["org", "masked_phone", "masked_bsuid", "created_at", "erased_at"]
+    actions_detail = ["show_person", "record_decision", "export_everything", "erase"]
+    show_person = revealing(
+        "Show phone and BSUID",
+        permission="unmask",
+        audited_as="contact.unmasked",
+        read=_whole,
+    )
     change_form_after_template = "admin/messaging/person.html"
 
     def get_search_results(
@@ -83,7 +95,7 @@ class ContactAdmin(ModelAdmin[Contact]):
         except ValueError:
             return queryset.none(), False
 
-    @display(description="Phone", ordering="phone")
+    @display(description="Phone")
     def masked_phone(self, contact: Contact) -> str:
         """Return the phone number with its middle hidden."""
         return "erased" if contact.erased_at else mask(contact.phone or "") or "–"
@@ -160,7 +172,10 @@ class ContactAdmin(ModelAdmin[Contact]):
         """Say whether this person may record decisions; of an erased person there are none."""
         if not request.user.has_perm("consent.change_consent"):
             return False
-        return object_id is None or Contact.objects.filter(pk=object_id, erased_at=None).exists()
+        if object_id is None:
+            return True
+        found = self.get_object(request, str(object_id))
+        return found is not None and found.erased_at is None
 
     def has_export_permission(self, request: HttpRequest, _object_id: Any = None) -> bool:
         """Say whether this person may export others."""
@@ -170,7 +185,7 @@ class ContactAdmin(ModelAdmin[Contact]):
         """Say whether this person may erase others; nobody is erased twice."""
         if not request.user.has_perm("consent.erase_contact"):
             return False
-        return object_id is None or not Erasure.objects.filter(contact_id=object_id).exists()
+        return object_id is None or not Erasure.objects.filter(contact=object_id).exists()
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
         """People come by messages and consents."""

@@ -20,6 +20,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWi
 from messaging import throttles
 from messaging.throttles import Throttle
 from orgs import database
+from orgs.admin.access import Scoped
 from ratelimit import quota
 from ratelimit.models import WhatsAppRateLimit
 from ratelimit.rules import LARGEST_QUOTA
@@ -53,7 +54,7 @@ class QuotaForm(ReasonForm):
 
 
 @admin.register(WhatsAppRateLimit)
-class WhatsAppRateLimitAdmin(ModelAdmin[WhatsAppRateLimit]):
+class WhatsAppRateLimitAdmin(Scoped, ModelAdmin[WhatsAppRateLimit]):
     """What each organisation has used of its quota."""
 
     list_display = ["org"]

@@ -7,6 +7,8 @@ from django_celery_beat import models as beat
 from django_celery_beat.admin import PeriodicTaskAdmin as BeatTaskAdmin
 from unfold.admin import ModelAdmin
 
+from orgs.admin.access import OfInstallation
+
 for model in (
     beat.PeriodicTask,
     beat.IntervalSchedule,
@@ -18,15 +20,15 @@ for model in (
 
 
 @admin.register(beat.PeriodicTask)
-class PeriodicTaskAdmin(BeatTaskAdmin, ModelAdmin[beat.PeriodicTask]):
+class PeriodicTaskAdmin(OfInstallation, BeatTaskAdmin, ModelAdmin[beat.PeriodicTask]):
     """The periodic tasks: their period can be changed and they can be run now."""
 
 
 @admin.register(beat.IntervalSchedule)
-class IntervalScheduleAdmin(ModelAdmin[beat.IntervalSchedule]):
+class IntervalScheduleAdmin(OfInstallation, ModelAdmin[beat.IntervalSchedule]):
     """Periods to choose from."""
 
 
 @admin.register(beat.CrontabSchedule)
-class CrontabScheduleAdmin(ModelAdmin[beat.CrontabSchedule]):
+class CrontabScheduleAdmin(OfInstallation, ModelAdmin[beat.CrontabSchedule]):
     """Times of day to choose from."""

@@ -14,17 +14,18 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from messaging import template_sync
-from messaging.admin.access import ReadOnly
 from messaging.models import BusinessAccount, MessageTemplate
 from messaging.models.templates import Sendable
 from messaging.providers.whatsapp import template_preview
+from orgs import staff
+from orgs.admin.access import ReadOnly, Scoped
 
 COLOURS = {Sendable.YES: "success", Sendable.LATER: "warning", Sendable.NEVER: "danger"}
 QUALITY_COLOURS = {"GREEN": "success", "YELLOW": "warning", "RED": "danger"}
 
 
 @admin.register(MessageTemplate)
-class MessageTemplateAdmin(ReadOnly, ModelAdmin[MessageTemplate]):
+class MessageTemplateAdmin(ReadOnly, Scoped, ModelAdmin[MessageTemplate]):
     """Our copy of what Meta has; changed at Meta, read here."""
 
     list_display = [
@@ -80,7 +81,7 @@ class MessageTemplateAdmin(ReadOnly, ModelAdmin[MessageTemplate]):
     @action(description="Read from Meta now", url_path="read-again", permissions=["read_again"])
     def read_again(self, request: HttpRequest) -> HttpResponse:
         """Have the templates of all accounts read by a worker."""
-        count = template_sync.ask_for(BusinessAccount.objects.all())
+        count = template_sync.ask_for(staff.visible(BusinessAccount.objects.all(), request.user))
         text = f"The templates of {count} account(s) are read now; reload in a moment."
         self.message_user(request, text, messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:messaging_messagetemplate_changelist"))

@@ -8,20 +8,17 @@ import orjson
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
 from messaging import replay
 from messaging.admin import confirming
-from messaging.admin.access import ReadOnly
 from messaging.models import WebhookDelivery, WebhookEvent
+from orgs.admin.access import ReadOnly, Scoped, ScopedInline
+from orgs.admin.revealing import revealing
 
-LONGEST_BODY_SHOWN = 100_000  # characters
 # One request of the console processes so many again; the command has no such bound.
 MOST_AT_ONCE = 10_000
-
-_TEXT = '<pre style="white-space: pre-wrap; overflow-wrap: anywhere">{}</pre>'
 
 COLOURS = {
     WebhookDelivery.Status.PENDING: "info",
@@ -30,7 +27,16 @@ COLOURS = {
 }
 
 
-class WebhookEventInline(ReadOnly, TabularInline[WebhookEvent, WebhookDelivery]):
+def _as_text(delivery: WebhookDelivery) -> str:
+    """Return the body as text, indented when it is JSON."""
+    body = bytes(delivery.body)
+    try:
+        return orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode()
+    except orjson.JSONDecodeError:
+        return body.decode("utf-8", "replace")
+
+
+class WebhookEventInline(ReadOnly, ScopedInline, TabularInline[WebhookEvent, WebhookDelivery]):
     """What was found in a delivery and what came of it."""
 
     model = WebhookEvent
@@ -41,7 +47,7 @@ class WebhookEventInline(ReadOnly, TabularInline[WebhookEvent, WebhookDelivery])
 
 
 @admin.register(WebhookDelivery)
-class WebhookDeliveryAdmin(ReadOnly, ModelAdmin[WebhookDelivery]):
+class WebhookDeliveryAdmin(ReadOnly, Scoped, ModelAdmin[WebhookDelivery]):
     """What Meta posted; the bytes hold personal data and are shown to few."""
 
     list_display = ["id", "received_at", "state", "app", "event_count", "error"]
@@ -52,21 +58,13 @@ class WebhookDeliveryAdmin(ReadOnly, ModelAdmin[WebhookDelivery]):
     exclude = ["body"]
     inlines = [WebhookEventInline]
     actions = ["process_again"]
-
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Add the body for those who may read it."""
-        fields = [*super().get_readonly_fields(request, obj)]
-        return [*fields, "content"] if may_read_bodies(request) else fields
-
-    @display(description="Body")
-    def content(self, delivery: WebhookDelivery) -> str:
-        """Return the start of the body as text, indented when it is JSON."""
-        body = bytes(delivery.body)
-        try:
-            text = orjson.dumps(orjson.loads(body), option=orjson.OPT_INDENT_2).decode()
-        except orjson.JSONDecodeError:
-            text = body.decode("utf-8", "replace")
-        return format_html(_TEXT, text[:LONGEST_BODY_SHOWN])
+    actions_detail = ["show_body"]
+    show_body = revealing(
+        "Show the body",
+        permission="open",
+        audited_as="webhook.body_shown",
+        read=_as_text,
+    )
 
     @admin.action(description="Process again", permissions=["replay"])
     def process_again(
@@ -97,6 +95,10 @@ class WebhookDeliveryAdmin(ReadOnly, ModelAdmin[WebhookDelivery]):
             ),
         )
 
+    def has_open_permission(self, request: HttpRequest, _object_id: Any = None) -> bool:
+        """A body may tell of many people: this is a right of its own."""
+        return bool(request.user.has_perm("messaging.view_webhook_body"))
+
     def has_replay_permission(self, request: HttpRequest) -> bool:
         """Say whether this person may have webhooks processed again."""
         return bool(request.user.has_perm("messaging.replay_webhook"))
@@ -115,8 +117,3 @@ def _explanation(count: int) -> str:
             "manage.py replay_webhooks."
         )
     return text
-
-
-def may_read_bodies(request: HttpRequest) -> bool:
-    """Say whether this person may read what webhooks contain."""
-    return bool(request.user.has_perm("messaging.view_webhook_body"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Self
+
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils import timezone
@@ -11,6 +14,18 @@ from orgs.encryption import EncryptedTextField
 from orgs.models import Organization
 from orgs.tenancy import TenantQuerySet
 from ratelimit.rules import FULL_SHARE
+
+
+class AppQuerySet(TenantQuerySet["MetaApp"]):
+    """Meta apps; several organisations may share one."""
+
+    def of(self, org: Organization) -> Self:
+        """Keep the apps the organisation has accounts with."""
+        return self.of_any([org.pk])
+
+    def of_any(self, org_ids: Collection[int]) -> Self:
+        """Keep the apps these organisations have accounts with."""
+        return self.filter(pk__in=BusinessAccount.objects.of_any(org_ids).values("app"))
 
 
 class MetaApp(models.Model):
@@ -27,6 +42,8 @@ class MetaApp(models.Model):
         default=True, help_text="Tried on the common webhook path, not only on the app's own."
     )
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = AppQuerySet.as_manager()
 
     def __str__(self) -> str:
         return f"{self.name} ({self.app_id})"

@@ -233,6 +233,12 @@ class DeadLetter(OutboundMessage):
         verbose_name_plural = "dead letter queue"
 
 
+class AttemptQuerySet(TenantQuerySet["OutboundAttempt"]):
+    """Calls for messages."""
+
+    org_path = "message__org"
+
+
 class OutboundAttempt(models.Model):
     """One call to the provider, and what its statuses said since."""
 
@@ -258,6 +264,8 @@ class OutboundAttempt(models.Model):
     receipts = models.CharField(
         max_length=64, blank=True, help_text="The statuses that came for it, each once."
     )
+
+    objects = AttemptQuerySet.as_manager()
 
     class Meta:
         db_table = "outbound_attempt"

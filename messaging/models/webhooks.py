@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Self
+
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from messaging.models.accounts import MetaApp
 from orgs.models import Organization
 from orgs.tenancy import TenantQuerySet
+
+
+class DeliveryQuerySet(TenantQuerySet["WebhookDelivery"]):
+    """Deliveries; one may tell of several organisations."""
+
+    def of(self, org: Organization) -> Self:
+        """Keep those that tell of this organisation alone."""
+        return self.of_any([org.pk])
+
+    def of_any(self, org_ids: Collection[int]) -> Self:
+        """Keep those that tell of these organisations alone.
+
+        An event nobody could attribute may be anyone's, so its delivery is left out too.
+        """
+        events = WebhookEvent.objects.filter(delivery=OuterRef("pk"))
+        theirs = Q(org__in=org_ids)
+        return self.filter(Exists(events.filter(theirs)), ~Exists(events.exclude(theirs)))
 
 
 class WebhookDelivery(models.Model):
@@ -45,6 +65,8 @@ class WebhookDelivery(models.Model):
     processed_at = models.DateTimeField(null=True, blank=True)
     event_count = models.PositiveIntegerField(default=0)
     error = models.CharField(max_length=200, blank=True)
+
+    objects = DeliveryQuerySet.as_manager()
 
     class Meta:
         db_table = "webhook_delivery"

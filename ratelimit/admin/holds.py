@@ -10,12 +10,13 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from orgs.admin.access import Scoped
 from ratelimit import holds
 from ratelimit.models import Hold
 
 
 @admin.register(Hold)
-class HoldAdmin(ModelAdmin[Hold]):
+class HoldAdmin(Scoped, ModelAdmin[Hold]):
     """Staff see what is held and may lift it when the cause is gone."""
 
     list_display = ["scope", "key", "org", "cause_label", "code", "opened_at", "until", "probe_at"]

@@ -15,6 +15,8 @@ from messaging.models import (
     OutboundAttempt,
     OutboundMessage,
     PhoneNumber,
+    WebhookDelivery,
+    WebhookEvent,
 )
 from messaging.states import Status
 from tests.factories.consent import ContactFactory
@@ -114,3 +116,28 @@ class TemplateFactory(factory.django.DjangoModelFactory):
         lambda: [{"type": "BODY", "text": "Hi {{1}}, order {{2}} has been shipped."}]
     )
     updated_at = factory.LazyFunction(timezone.now)
+
+
+class DeliveryFactory(factory.django.DjangoModelFactory):
+    """A processed delivery; ``events`` are the ids of the organisations it tells of."""
+
+    class Meta:
+        model = WebhookDelivery
+        skip_postgeneration_save = True
+
+    app = factory.SubFactory(MetaAppFactory)
+    received_at = factory.LazyFunction(timezone.now)
+    body = b'{"entry": []}'
+    status = WebhookDelivery.Status.DONE
+
+    @factory.post_generation
+    def events(self, create, org_ids, **_kwargs):
+        for position, org_id in enumerate(org_ids or []):
+            WebhookEvent.objects.create(
+                delivery=self,
+                org_id=org_id,
+                topic="messages",
+                result=WebhookEvent.Result.KEPT,
+                recorded_at=self.received_at,
+                position=position,
+            )

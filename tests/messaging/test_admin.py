@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -22,6 +22,7 @@ from ratelimit.holds import HoldRequest
 from ratelimit.models import Hold
 from tests.factories.consent import ConsentFactory, ContactFactory
 from tests.factories.messaging import AttemptFactory, MessageFactory
+from tests.factories.orgs import staff_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
@@ -175,8 +176,7 @@ class TestRequeue:
         assert failed.status == Status.FAILED
 
     def test_who_may_only_look_cannot_act(self, client, failed):
-        viewer = User.objects.create_user("vic", password="x", is_staff=True)
-        viewer.user_permissions.add(Permission.objects.get(codename="view_outboundmessage"))
+        viewer = staff_user("view_outboundmessage")
         client.force_login(viewer)
         assert client.get(DEAD).status_code == 200
         act(client, MESSAGES, "requeue_selected", failed, confirmed="yes", reason="x")

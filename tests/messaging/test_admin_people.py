@@ -6,7 +6,7 @@ import json
 from datetime import datetime, timedelta
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
@@ -18,10 +18,12 @@ from messaging.persons import erasing
 from orgs.models import AuditEvent
 from tests.factories.consent import ContactFactory
 from tests.factories.messaging import MessageFactory
+from tests.factories.orgs import staff_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
 PHONE = "+12025550123"
+SHOW = "contact-unmasked"
 
 
 @pytest.fixture
@@ -46,8 +48,29 @@ def page(person: Contact, action: str = "change") -> str:
 
 def test_the_page_shows_all_that_belongs_to_the_person(admin_client, person):
     text = admin_client.get(page(person)).content.decode()
-    for shown in (PHONE, "US.1349", "Granted", "Yes, please", "order_update", "open until"):
+    for shown in ("Granted", "Yes, please", "order_update", "open until"):
         assert shown in text
+
+
+def test_phone_and_id_are_masked_until_somebody_asks(admin_client, person):
+    asked = admin_client.get(page(person)).content + admin_client.get(page(person, SHOW)).content
+    assert PHONE not in asked.decode()
+    assert "US.1349" not in asked.decode()
+    answer = admin_client.post(page(person, SHOW), {"reason": "calls back"}).content.decode()
+    assert PHONE in answer
+    assert "US.1349" in answer
+    row = AuditEvent.objects.get(action="contact.unmasked")
+    assert (row.org, row.target, row.reason) == (
+        person.org,
+        f"contact:{person.pk}",
+        "calls back",
+    )
+
+
+def test_who_has_no_right_to_it_sees_no_phone(client, person):
+    client.force_login(staff_user("view_contact"))
+    assert page(person, SHOW) not in client.get(page(person)).content.decode()
+    assert client.post(page(person, SHOW)).status_code == 403
 
 
 def test_the_list_is_masked_and_finds_by_phone_and_id(admin_client, person):
@@ -166,8 +189,7 @@ class TestDecision:
     def test_it_needs_a_permission_and_somebody_who_is_not_erased(
         self, client, admin_client, person
     ):
-        clerk = User.objects.create_user("clerk", password="x", is_staff=True)
-        clerk.user_permissions.add(Permission.objects.get(codename="view_contact"))
+        clerk = staff_user("view_contact")
         client.force_login(clerk)
         assert client.get(page(person, "decide")).status_code == 403
         erasing.request(person, actor="user:1", reason="r")
@@ -177,8 +199,7 @@ class TestDecision:
 
 @pytest.mark.parametrize("action", ["export", "erase"])
 def test_both_need_a_permission_of_their_own(client, person, action):
-    clerk = User.objects.create_user("clerk", password="x", is_staff=True)
-    clerk.user_permissions.add(Permission.objects.get(codename="view_contact"))
+    clerk = staff_user("view_contact")
     client.force_login(clerk)
     assert client.get(page(person)).status_code == 200
     assert client.get(page(person, action)).status_code == 403

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -19,7 +19,7 @@ from ratelimit.breaker import Breaker
 from ratelimit.models import PairUsage, PortfolioReach, WhatsAppRateLimit
 from ratelimit.rules import DAY, Ask, Limit, Verdict, gap, micros, recovered
 from ratelimit.stores import database
-from tests.factories.orgs import OrganizationFactory
+from tests.factories.orgs import OrganizationFactory, staff_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
@@ -208,8 +208,7 @@ def test_staff_lift_a_throttle_with_a_reason(client, staff, org):
 
 
 def test_who_may_only_look_is_offered_no_action(client, org):
-    user = User.objects.create_user("bob", password="x", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="view_whatsappratelimit"))
+    user = staff_user("view_whatsappratelimit")
     client.force_login(user)
     row = WhatsAppRateLimit.objects.create(org=org, quota_limit=100)
     act(client, "raise_quota", row, confirmed="yes", quota="5000", reason="mine")

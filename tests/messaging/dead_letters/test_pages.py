@@ -6,12 +6,14 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
 from messaging.models import BulkOperation, Discard, OutboundMessage
 from messaging.states import Status
+from tests.factories.messaging import PhoneNumberFactory
+from tests.factories.orgs import staff_user
 from tests.messaging.dead_letters.cast import dead, discard_all, requeue_all, statuses, work
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
@@ -42,8 +44,7 @@ def staff(client) -> User:
 
 @pytest.fixture
 def viewer(client) -> User:
-    user = User.objects.create_user("vic", password="x", is_staff=True)
-    user.user_permissions.add(Permission.objects.get(codename="view_outboundmessage"))
+    user = staff_user("view_outboundmessage")
     client.force_login(user)
     return user
 
@@ -197,3 +198,59 @@ def test_who_may_not_even_look_sees_nothing(client, number):
     client.force_login(User.objects.create_user("eve", password="x", is_staff=True))
     for url in (CAUSES, OPERATIONS, DISCARDS, page_of(operation), page_of(operation, "progress")):
         assert client.get(url).status_code == 403
+
+
+class TestLimitedStaff:
+    """Somebody who may act, but for some organisations only."""
+
+    @pytest.fixture
+    def rows(self, number, other_org):
+        theirs = PhoneNumberFactory(org=other_org, verified_name="Globex itself")
+        dead(number, 2)
+        dead(theirs, 3, error_code="131000")
+        return theirs
+
+    def limited(self, client, *orgs) -> None:
+        rights = ("view_outboundmessage", "change_outboundmessage")
+        client.force_login(staff_user(*rights, orgs=orgs))
+
+    def test_groups_and_previews_are_of_their_organisation(self, client, org, rows):
+        self.limited(client, org)
+        text = text_of(client.get(CAUSES))
+        assert "2 failed messages" in text
+        assert "131000" not in text
+        assert "globex" not in text.lower()
+        assert "2 match" in text_of(client.get(REQUEUE_ALL))
+        text = text_of(client.get(REQUEUE_ALL, {"number": rows.pk}))
+        assert "Nothing matches" in text
+        assert "Globex" not in text
+
+    def test_an_operation_stays_within_it(self, client, org, other_org, rows):
+        self.limited(client, org)
+        client.post(REQUEUE_ALL, {"reason": "mended"})
+        assert BulkOperation.objects.get().org == org
+        work()
+        assert OutboundMessage.objects.filter(org=other_org, status=Status.FAILED).count() == 3
+        for url in (REQUEUE_ALL, DISCARD_ALL):
+            address = f"{url}?org={other_org.org_id}"
+            assert client.get(address).status_code == 403
+            assert client.post(address, {"reason": "x"}).status_code == 403
+
+    def test_of_several_one_is_chosen(self, client, org, other_org, rows):
+        self.limited(client, org, other_org)
+        text = text_of(client.get(REQUEUE_ALL, follow=True))
+        assert "Choose an organisation first." in text
+        assert "3 match" in text_of(client.get(REQUEUE_ALL, {"org": "globex"}))
+
+    def test_operations_of_others_are_out_of_reach(self, client, org, other_org, rows):
+        theirs = discard_all(org=other_org.org_id)
+        everybodys = discard_all()
+        work()
+        self.limited(client, org)
+        assert not client.get(OPERATIONS).context["cl"].result_list
+        assert {row.org_id for row in client.get(DISCARDS).context["cl"].result_list} == {org.pk}
+        for operation in (theirs, everybodys):
+            assert client.get(page_of(operation)).status_code == 404
+            assert client.get(page_of(operation, "progress")).status_code == 404
+            for step in ("stop", "resume", "undo"):
+                assert client.post(page_of(operation, step), {"reason": "x"}).status_code == 404
