@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from django.contrib import admin, messages
@@ -184,12 +185,23 @@ class DiscardAdmin(ReadOnly, Scoped, ModelAdmin[Discard]):
     list_per_page = 50
     show_full_result_count = False
     ordering = ["-discarded_at", "-message"]
-    search_fields = ["=message__id"]
+    search_fields = ["message"]
+    search_help_text = "Message id."
     actions = ["restore_selected"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Return those that can still be restored."""
         return super().get_queryset(request).restorable(database.now())
+
+    def get_search_results(
+        self, _request: HttpRequest, queryset: Any, search_term: str
+    ) -> tuple[Any, bool]:
+        """Find by the whole id of the message."""
+        term = search_term.strip()
+        try:
+            return (queryset.filter(pk=uuid.UUID(term)) if term else queryset), False
+        except ValueError:
+            return queryset.none(), False
 
     @admin.action(description="Undo the discard of the selected", permissions=["restore"])
     def restore_selected(self, request: HttpRequest, queryset: Any) -> HttpResponse | None:

@@ -18,7 +18,7 @@ from messaging.api import schema
 from messaging.api.requests import actor_of, key_of, reason_of
 from messaging.dead_letters import bulk, prospects
 from messaging.dead_letters.prospects import Preview
-from messaging.dead_letters.selection import Selection
+from messaging.dead_letters.selection import NO_TEMPLATE, Selection
 from messaging.models import BulkOperation, OutboundMessage, PhoneNumber
 from messaging.operations import Instruction
 from messaging.states import Cause
@@ -32,7 +32,9 @@ class DeadLetterFilterSerializer(serializers.Serializer[Any]):
     """What the dead letters have in common; an empty one means all of the organisation's."""
 
     error_code = serializers.CharField(required=False, max_length=32)
-    template_name = serializers.CharField(required=False, max_length=512)
+    template_name = serializers.CharField(
+        required=False, max_length=512, help_text=f"{NO_TEMPLATE} for messages that use none."
+    )
     phone_number_id = serializers.CharField(
         required=False, max_length=32, help_text="Meta's id of the number they went from."
     )

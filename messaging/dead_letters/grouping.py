@@ -70,13 +70,9 @@ def by_template(messages: MessageQuerySet, now: datetime) -> list[Group]:
 def by_number(messages: MessageQuerySet, now: datetime) -> list[Group]:
     """Return the numbers we sent from."""
     found = _counted(messages, "phone_number", now)
-    names = {
-        pk: name or display or meta_id
-        for pk, name, display, meta_id in PhoneNumber.objects.filter(
-            pk__in=[pk for pk, _counts in found]
-        ).values_list("pk", "verified_name", "display_phone_number", "phone_number_id")
-    }
-    return [Group(str(pk), names[pk], counts) for pk, counts in found]
+    named = PhoneNumber.objects.only("display_phone_number", "phone_number_id")
+    numbers = named.in_bulk([pk for pk, _counts in found])
+    return [Group(str(pk), str(numbers[pk]), counts) for pk, counts in found]
 
 
 def by_day(messages: MessageQuerySet, now: datetime) -> list[tuple[date, int]]:

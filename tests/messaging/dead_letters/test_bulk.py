@@ -157,6 +157,27 @@ def test_a_batch_that_fails_is_tried_again_and_then_stops_the_operation(number, 
     assert statuses() == {"QUEUED": 1}
 
 
+def test_a_worker_that_dies_within_a_batch_leaves_nothing_half_done(number, monkeypatch):
+    dead(number, 3)
+    operation = requeue_all()
+    real = working._DEEDS["requeue"]
+
+    def dying(ids, instruction):
+        real(ids, instruction)
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setitem(working._DEEDS, "requeue", dying)
+        with pytest.raises(SystemExit):
+            working.proceed()
+    operation.refresh_from_db()
+    assert (statuses(), operation.counts, operation.cursor) == ({"FAILED": 3}, {}, None)
+    work()
+    operation.refresh_from_db()
+    assert (operation.state, operation.counts) == (State.DONE, {"requeued": 3})
+    assert MessageEvent.objects.filter(kind="requeued").count() == 3
+
+
 def test_only_so_many_run_at_once(number, monkeypatch):
     monkeypatch.setattr(bulk, "MOST_RUNNING", 1)
     requeue_all()

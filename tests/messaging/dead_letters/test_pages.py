@@ -205,7 +205,7 @@ class TestLimitedStaff:
 
     @pytest.fixture
     def rows(self, number, other_org):
-        theirs = PhoneNumberFactory(org=other_org, verified_name="Globex itself")
+        theirs = PhoneNumberFactory(org=other_org, display_phone_number="Globex 1")
         dead(number, 2)
         dead(theirs, 3, error_code="131000")
         return theirs
