@@ -10,11 +10,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import consents, dispatch, fairness, growth, idle, intake, limits, webhooks
+from bench import consents, console, dispatch, fairness, growth, idle, intake, limits, webhooks
 from bench.report import Report
 from tests import services
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], Report]] = {
+    "console": console.run,
     "consents": consents.run,
     "dispatch": dispatch.run,
     "fairness": fairness.run,
@@ -34,7 +35,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--latency-ms", type=int, default=200, help="of the sandbox's answers")
     parser.add_argument("--workers", type=int, default=1, help="worker processes")
     parser.add_argument(
-        "--large", action="store_true", help="growth: ten million rows too; consents: a million"
+        "--large",
+        action="store_true",
+        help="growth: ten million rows too; consents: a million; console: five million",
     )
     parser.add_argument("--output", default="var/bench", help="folder for the JSON files")
     options = parser.parse_args(arguments)

@@ -17,6 +17,9 @@ from rich.table import Table
 
 Row = dict[str, Any]
 
+# More cases than this are the lines of the table.
+MOST_COLUMNS = 10
+
 
 @dataclass(slots=True)
 class Report:
@@ -31,8 +34,11 @@ class Report:
         self.rows.append({"case": case, **figures})
 
     def show(self) -> None:
-        """Print the table: a line per figure, a column per case."""
+        """Print the table: a line per figure and a column per case, or, of many, the reverse."""
         table = Table(title=f"{self.name}: {self.about}")
+        if len(self.rows) > MOST_COLUMNS:
+            self._show_lines(table)
+            return
         table.add_column("figure")
         for row in self.rows:
             table.add_column(row["case"], justify="right")
@@ -41,6 +47,15 @@ class Report:
             table.add_row(name.replace("_", " "), *[_text(row.get(name)) for row in self.rows])
         # Wide enough for every column, also in a file.
         Console(width=40 + 22 * len(self.rows)).print(table)
+
+    def _show_lines(self, table: Table) -> None:
+        names = list(dict.fromkeys(name for row in self.rows for name in row if name != "case"))
+        table.add_column("case")
+        for name in names:
+            table.add_column(name.replace("_", " "), justify="right")
+        for row in self.rows:
+            table.add_row(row["case"], *[_text(row.get(name)) for name in names])
+        Console(width=40 + 22 * len(names)).print(table)
 
     def write(self, folder: str) -> Path:
         """Write the figures with what they were measured on; return the file."""

@@ -12,7 +12,7 @@ _UUID7 = """encode(
         substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
         FROM 1 FOR 6), 'hex')::uuid"""
 
-_TEMPLATE = (
+TEMPLATE = (
     '{"name": "order_update", "language": {"code": "en_US"}, "components": [{"type": "body", '
     '"parameters": [{"type": "text", "text": "Ana"}, {"type": "text", "text": "#1042"}]}]}'
 )
@@ -87,7 +87,7 @@ def messages(
             "org": of.org,
             "numbers": of.ids,
             "senders": len(of.ids),
-            "payload": _TEMPLATE,
+            "payload": TEMPLATE,
             "priority": priority,
             "status": status,
             "reference": reference,

@@ -236,7 +236,7 @@ CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_DEFAULT_QUEUE = env.text("CELERY_QUEUE", "outbound")
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "messaging.beat:Scheduler"
 CELERY_TIMEZONE = "UTC"
 # A name → task, period and reason table; seeded into the database, then edited there.
 OUTBOUND_SCHEDULE = schedule.DEFAULTS

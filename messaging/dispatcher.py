@@ -10,7 +10,7 @@ from time import monotonic
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from messaging import channels, claims, dispatch, limits
+from messaging import channels, claims, dispatch, heartbeats, limits
 from messaging.claims import Claim
 from messaging.courier import Courier
 from messaging.in_flight import InFlight
@@ -62,6 +62,7 @@ class Dispatcher:
             while not self._stopping.is_set():
                 self._bell.wait(self._patience())
                 self._bell.clear()
+                heartbeats.note(heartbeats.Kind.WORKER)
                 self.turn()
         finally:
             self._recorder.close()

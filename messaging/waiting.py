@@ -77,20 +77,26 @@ class Board:
         number = message.phone_number
         if not number.is_active or not number.org.is_active:
             return Waiting(INACTIVE, None, "The number or the organisation is inactive.")
-        template = self.active.get(holding.template_key(message, number), [])
-        reasons = [
-            self._held(hold) for hold in (*holding.on_number(self.active, number), *template)
-        ]
+        reasons = [waiting for _hold, waiting in self.held(message)]
         if number.org_id in self.throttled:
             until = self.throttled[number.org_id]
             reasons.append(Waiting(Hold.Cause.THROTTLE, until, _THROTTLED))
         # Quiet hours first: the message is due when they end, and that is why.
         reasons += [
-            reason for reason in (self._quiet(message), own_time(message, self.now)) if reason
+            reason for reason in (self.quiet(message), own_time(message, self.now)) if reason
         ]
         return max(reasons, key=lambda reason: _lasts(reason.until), default=None)
 
-    def _quiet(self, message: OutboundMessage) -> Waiting | None:
+    def held(self, message: OutboundMessage) -> list[tuple[Hold, Waiting]]:
+        """Return the holds on what the message goes by."""
+        number = message.phone_number
+        template = self.active.get(holding.template_key(message, number), [])
+        return [
+            (hold, _of_hold(hold)) for hold in (*holding.on_number(self.active, number), *template)
+        ]
+
+    def quiet(self, message: OutboundMessage) -> Waiting | None:
+        """Return why a message waits for the morning; None when it does not."""
         hours = self.hours.get(message.org_id)
         if hours is None or message.purpose != Purpose.MARKETING:
             return None
@@ -100,9 +106,10 @@ class Board:
         text = "It is quiet hours where the person is; marketing waits."
         return Waiting(QUIET_HOURS, until, text) if until else None
 
-    def _held(self, hold: Hold) -> Waiting:
-        text = hold.detail or f"{hold.get_scope_display()}: {hold.get_cause_display()}"
-        return Waiting(hold.cause, hold.until or hold.probe_at, text)
+
+def _of_hold(hold: Hold) -> Waiting:
+    text = hold.detail or f"{hold.get_scope_display()}: {hold.get_cause_display()}"
+    return Waiting(hold.cause, hold.until or hold.probe_at, text)
 
 
 def own_time(message: OutboundMessage, now: datetime) -> Waiting | None:

@@ -79,11 +79,24 @@ def load(asks: Sequence[Ask], now: int) -> Portfolios | None:
     if not tiers:
         return None
     at_most = _lock(tiers)
+    return Portfolios(now, at_most, _known(asks), tiers)
+
+
+def _known(asks: Sequence[Ask]) -> dict[Reached, int]:
     people = {(ask.portfolio, ask.contact) for ask in asks if ask.tier}
-    known = database.select_pairs(
+    return database.select_pairs(
         PortfolioReach, ("portfolio_id", "contact_id", "last_at"), sorted(people), "varchar"
     )
-    return Portfolios(now, at_most, known, tiers)
+
+
+def look(asks: Sequence[Ask], now: int) -> Portfolios | None:
+    """Return the same without a lock, for a look that writes nothing."""
+    tiers = {ask.portfolio: ask.tier for ask in asks if ask.tier}
+    if not tiers:
+        return None
+    counts = PortfolioUsage.objects.filter(pk__in=tiers).values_list("portfolio_id", "at_most")
+    at_most = dict.fromkeys(tiers, 0) | dict(counts)
+    return Portfolios(now, at_most, _known(asks), tiers)
 
 
 def count_reached(portfolio: str, now: int) -> tuple[int, int | None]:

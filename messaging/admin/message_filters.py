@@ -15,7 +15,7 @@ from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 from messaging import queries, waiting
 from messaging.models import MessageTemplate, OutboundMessage, PhoneNumber
 from messaging.states import Status
-from orgs import database
+from orgs import database, staff
 from orgs.ids import first_uuid7
 from orgs.models import Organization
 
@@ -95,14 +95,15 @@ class OrganizationFilter(Chosen):
     title = "organisation"
     parameter_name = "org"
 
-    def lookups(self, _request: HttpRequest, _model_admin: Any) -> Choices:
-        """Return the organisations."""
-        rows = Organization.objects.order_by("org_id")
+    def lookups(self, request: HttpRequest, _model_admin: Any) -> Choices:
+        """Return the organisations this person may see."""
+        rows = staff.visible(Organization.objects.order_by("org_id"), request.user)
         return [(org_id, org_id) for org_id in rows.values_list("org_id", flat=True)[:MOST]]
 
     def keep(self, _request: HttpRequest, queryset: Messages, value: str) -> Messages:
         """Keep the organisation's messages."""
-        return queryset.filter(org__in=Organization.objects.filter(org_id=value).values("pk"))
+        found = Organization.objects.filter(org_id=value).values_list("pk", flat=True).first()
+        return queryset.filter(org=found) if found is not None else queryset.none()
 
 
 class NumberFilter(Chosen):
@@ -111,9 +112,10 @@ class NumberFilter(Chosen):
     title = "number"
     parameter_name = "number"
 
-    def lookups(self, _request: HttpRequest, _model_admin: Any) -> Choices:
-        """Return the numbers by name."""
-        rows = PhoneNumber.objects.only("display_phone_number", "phone_number_id").order_by(
+    def lookups(self, request: HttpRequest, _model_admin: Any) -> Choices:
+        """Return the numbers this person may see, by name."""
+        rows = staff.visible(PhoneNumber.objects.all(), request.user)
+        rows = rows.only("display_phone_number", "phone_number_id").order_by(
             "display_phone_number", "phone_number_id"
         )
         return [(str(number.pk), str(number)) for number in rows[:MOST]]
@@ -129,9 +131,10 @@ class TemplateFilter(Chosen):
     title = "template"
     parameter_name = "template"
 
-    def lookups(self, _request: HttpRequest, _model_admin: Any) -> Choices:
-        """Return the names of the templates."""
-        names = MessageTemplate.objects.order_by("name").values_list("name", flat=True).distinct()
+    def lookups(self, request: HttpRequest, _model_admin: Any) -> Choices:
+        """Return the names of the templates this person may see."""
+        rows = staff.visible(MessageTemplate.objects.all(), request.user)
+        names = rows.order_by("name").values_list("name", flat=True).distinct()
         return [(name, name) for name in names[:MOST]]
 
     def keep(self, _request: HttpRequest, queryset: Messages, value: str) -> Messages:

@@ -20,8 +20,9 @@ from unfold.views import ChangeList
 from messaging.models import OutboundMessage
 from messaging.states import Status
 from messaging.waiting import Board
-from orgs import database
+from orgs import database, staff
 from orgs.ids import time_of
+from orgs.models import Organization
 
 BEFORE, AFTER = "before", "after"
 # Where a listed message keeps what it waits for.
@@ -50,6 +51,7 @@ class KeysetPaginator(Paginator[OutboundMessage]):
 class MessageChangeList(ChangeList):
     """The list with its filters; the newest messages first."""
 
+    of_org: int | None = None
     before: str | None = None
     after: str | None = None
     # For the template: where the neighbouring pages begin; "" when there is none.
@@ -62,6 +64,7 @@ class MessageChangeList(ChangeList):
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
         """Take the position out of the parameters, then filter as every list does."""
+        self.of_org = self._one_org(request)
         for name in (BEFORE, AFTER):
             if name in self.params:
                 setattr(self, name, _uuid(self.params.pop(name)))
@@ -72,10 +75,13 @@ class MessageChangeList(ChangeList):
         """Order as the index does that leads to one organisation's messages, or to all."""
         return ["-created_at", "-pk"] if self.of_org else ["-pk"]
 
-    @property
-    def of_org(self) -> str:
-        """Return the one organisation whose messages are shown; "" when there may be others."""
-        return str(self.params.get("org", ""))
+    def _one_org(self, request: HttpRequest) -> int | None:
+        """Return the organisation whose messages alone are shown; None: there may be others."""
+        chosen, reached = self.params.get("org"), staff.reach(request.user)
+        if chosen:
+            rows = staff.visible(Organization.objects.filter(org_id=chosen), request.user)
+            return rows.values_list("pk", flat=True).first()
+        return next(iter(reached)) if reached is not None and len(reached) == 1 else None
 
     def get_results(self, request: HttpRequest) -> None:
         """Read one page and whether there is more on either side."""
@@ -172,7 +178,7 @@ class MessageChangeList(ChangeList):
         """Return where a look at LOOKED_AT messages ends; None when that takes in all."""
         rows = OutboundMessage.objects.order_by(*self.queryset.query.order_by)
         if self.of_org:
-            rows = rows.filter(org__org_id=self.of_org)
+            rows = rows.filter(org=self.of_org)
         if self.after:
             rows = self._newer_than(rows, uuid.UUID(self.after)).reverse()
         elif self.before:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -25,6 +26,7 @@ from messaging.operations import Instruction
 from messaging.states import Status
 from messaging.waiting import Waiting
 from orgs.admin.access import ReadOnly, Scoped
+from orgs.admin.revealing import revealing
 
 COLOURS = {
     Status.QUEUED: "info",
@@ -59,6 +61,8 @@ UNREAD = (
     "phone_number__account__app__verify_token",
 )
 
+PAGE = "admin:messaging_outboundmessage_change"
+
 Operation = Callable[[Sequence[uuid.UUID], Instruction], list[uuid.UUID]]
 
 
@@ -87,7 +91,27 @@ class OutboundMessageAdmin(Discarding, ReadOnly, Scoped, ModelAdmin[OutboundMess
     search_fields = ["id"]
     search_help_text = "Message id, wamid, phone number (E.164) or your reference; exact."
     actions = ["requeue_selected", "cancel_selected"]
-    actions_detail = ["requeue_one", "cancel_one", "discard_one", "restore_one"]
+    actions_detail = [
+        *("requeue_one", "cancel_one", "discard_one", "restore_one"),
+        *("show_recipient", "show_content"),
+    ]
+    show_recipient = revealing(
+        "Show the recipient",
+        permission="unmask",
+        audited_as="message.unmasked",
+        read=lambda message: message.to_recipient,
+    )
+    show_content = revealing(
+        "Show the content",
+        permission="open",
+        audited_as="message.opened",
+        read=lambda message: json.dumps(message.payload, ensure_ascii=False, indent=2),
+    )
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
+        """Take the filters' own parameters for no fields, though some bear their names."""
+        own = {kind.parameter_name for kind in self.list_filter}
+        return lookup in own or bool(super().lookup_allowed(lookup, value, request))
 
     def get_changelist(self, _request: HttpRequest, **_extra: Any) -> type[MessageChangeList]:
         """Return the list that turns its pages by key."""
@@ -99,6 +123,17 @@ class OutboundMessageAdmin(Discarding, ReadOnly, Scoped, ModelAdmin[OutboundMess
         return queryset.select_related(
             "org", "contact", "phone_number__org", "phone_number__account__app"
         ).defer(*UNREAD)
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Lead to the one page of the message, from whichever list of messages this is."""
+        del request, form_url, extra_context
+        return redirect(reverse(PAGE, args=[object_id]))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[OutboundMessage], search_term: str
@@ -197,8 +232,7 @@ class OutboundMessageAdmin(Discarding, ReadOnly, Scoped, ModelAdmin[OutboundMess
     ) -> HttpResponse:
         chosen = self.get_queryset(request).filter(pk=object_id)
         answer = self._confirm(request, chosen, verb, operation)
-        page = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
-        return answer or redirect(reverse(page))
+        return answer or redirect(reverse(PAGE, args=[object_id]))
 
     def _confirm(
         self,

@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('consent', '0003_stop_quiet_erasure_imports'),
-        ('messaging', '0012_inbound'),
+        ('messaging', '0013_heartbeats'),
         ('orgs', '0002_engine'),
     ]
 

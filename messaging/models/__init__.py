@@ -3,6 +3,7 @@
 from messaging.models.accounts import BusinessAccount, MetaApp, PhoneNumber, ServiceWindow
 from messaging.models.activity import Activity
 from messaging.models.bulk import BulkOperation, Discard
+from messaging.models.heartbeats import Heartbeat
 from messaging.models.inbound import InboundMessage
 from messaging.models.messages import (
     DeadLetter,
@@ -22,6 +23,7 @@ __all__ = [
     "DeadLetter",
     "Discard",
     "Erasure",
+    "Heartbeat",
     "InboundMessage",
     "MessageEvent",
     "MessageTemplate",

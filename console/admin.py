@@ -1,0 +1,124 @@
+"""The page of one message, in the place of the form that Django makes of its columns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from consent.phones import mask
+from console.message import timeline
+from messaging import explaining, queries
+from messaging.admin.messages import COLOURS, OutboundMessageAdmin
+from messaging.models import MessageTemplate, OutboundMessage
+from messaging.providers.whatsapp import template_preview
+from messaging.providers.whatsapp.template_preview import Picture
+from messaging.states import Status
+from messaging.waiting import Board
+from orgs import database
+
+# Of others there is nothing to explain: they are with the provider, or at their end.
+EXPLAINED = frozenset({Status.QUEUED, Status.FAILED})
+
+admin.site.unregister(OutboundMessage)
+
+
+@admin.register(OutboundMessage)
+class MessageAdmin(OutboundMessageAdmin):
+    """The list of messages, each with its page."""
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Show the message; nothing is changed here but by its buttons."""
+        del form_url
+        message = self.get_object(request, object_id)
+        if message is None:
+            missing: HttpResponse = self._get_obj_does_not_exist_redirect(
+                request, self.opts, object_id
+            )
+            return missing
+        if not self.has_view_permission(request, message):
+            raise PermissionDenied
+        context = {
+            **self.admin_site.each_context(request),
+            **_told(message),
+            "title": f"Message …{str(message.pk)[-12:]}",
+            "opts": self.opts,
+            "original": message,
+            "buttons": self._buttons(request, message),
+            **(extra_context or {}),
+        }
+        if "explain" in request.GET and message.status in EXPLAINED:
+            context["rules"] = explaining.explain(message, database.now())
+        return TemplateResponse(request, "console/message.html", context)
+
+    def _buttons(self, request: HttpRequest, message: OutboundMessage) -> list[tuple[str, str]]:
+        buttons = []
+        if message.status in EXPLAINED:
+            text = "Why is it not going?" if message.status == Status.QUEUED else "Would it go?"
+            buttons.append((text, "?explain=1#explain"))
+        for text, action, may in (
+            ("Requeue", "requeue_one", self.has_requeue_permission),
+            ("Cancel", "cancel_one", self.has_cancel_permission),
+            ("Discard", "discard_one", self.has_discard_permission),
+            ("Undo discard", "restore_one", self.has_restore_permission),
+            ("Show the recipient", "show_recipient", self.has_unmask_permission),
+            ("Show the content", "show_content", self.has_open_permission),
+        ):
+            if may(request, message.pk):
+                address = reverse(f"admin:messaging_outboundmessage_{action}", args=[message.pk])
+                buttons.append((text, address))
+        return buttons
+
+
+def _told(message: OutboundMessage) -> dict[str, Any]:
+    """Return what the page tells, for whoever may see the message."""
+    now = database.now()
+    title, advice = queries.explain(message.error_code) if message.error_code else ("", "")
+    return {
+        "message": message,
+        "recipient": mask(message.to_recipient) or "erased",
+        "now": now,
+        "status": Status(message.status).label,
+        "tone": COLOURS[Status(message.status)],
+        "waiting": Board.at(now).of(message),
+        "error_title": title,
+        "error_advice": advice,
+        "timeline": timeline.read(message),
+        "picture": _picture(message),
+        "times": [
+            (name, at)
+            for name, at in (
+                ("Accepted", message.created_at),
+                ("Wanted at", message.scheduled_at),
+                ("Due", message.due_at),
+                ("Expires", message.expires_at if message.status == Status.QUEUED else None),
+                ("Taken by the provider", message.accepted_at),
+                ("Sent", message.sent_at),
+                ("Delivered", message.delivered_at),
+                ("Read", message.read_at),
+                ("Failed", message.failed_at),
+                ("Lease of the worker ends", message.lease_expires_at),
+            )
+            if at is not None
+        ],
+    }
+
+
+def _picture(message: OutboundMessage) -> Picture | None:
+    """Return the template as the phone shows it, with Meta's examples; None when it has none."""
+    template = MessageTemplate.objects.filter(
+        account=message.phone_number.account_id,
+        name=message.template_name,
+        language=message.template_language,
+    ).first()
+    return template_preview.draw(template.components) if template else None
