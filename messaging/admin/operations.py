@@ -99,7 +99,7 @@ class BulkOperationAdmin(ReadOnly, Scoped, ModelAdmin[BulkOperation]):
         operation = self._found(request, object_id)
         context = {
             **self.admin_site.each_context(request),
-            "title": f"{operation.get_kind_display()} of {operation.matched} dead letters",
+            "title": f"{operation.get_kind_display()}: {operation.matched} messages",
             "opts": self.opts,
             **self._shown(request, operation),
         }
@@ -191,7 +191,8 @@ class DiscardAdmin(ReadOnly, Scoped, ModelAdmin[Discard]):
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Return those that can still be restored."""
-        return super().get_queryset(request).restorable(database.now())
+        rows: Any = super().get_queryset(request)
+        return rows.restorable(database.now())
 
     def get_search_results(
         self, _request: HttpRequest, queryset: Any, search_term: str

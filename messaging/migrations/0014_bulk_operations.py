@@ -34,6 +34,9 @@ class Migration(migrations.Migration):
                 ('updated_at', models.DateTimeField()),
                 ('finished_at', models.DateTimeField(null=True)),
             ],
+            options={
+                'verbose_name': 'operation',
+            },
         ),
         migrations.CreateModel(
             name='Discard',

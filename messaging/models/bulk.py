@@ -72,6 +72,7 @@ class BulkOperation(models.Model):
     objects = TenantQuerySet["BulkOperation"].as_manager()
 
     class Meta:
+        verbose_name = "operation"
         indexes = [
             models.Index(
                 fields=["next_at"], condition=Q(state="RUNNING"), name="idx_bulk_operation_open"

@@ -18,7 +18,7 @@ from tests.browser import pages
 from tests.browser.pages import picture
 from tests.factories.consent import ConsentFactory, ContactFactory
 from tests.factories.messaging import MessageFactory
-from tests.messaging.dead_letters.cast import dead
+from tests.messaging.dead_letters.cast import dead, requeue_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -138,11 +138,14 @@ def test_one_message_is_discarded_and_restored(page: Page, number):
 
 @pytest.mark.parametrize("theme", pages.THEMES)
 def test_the_pages_fit_a_phone_in_light_and_dark(open_page, staff, queue, theme):
+    operation = requeue_all(rate=60)
     page = open_page(staff, viewport=pages.NARROW, color_scheme=theme)
     for name, url in {
         "causes": "/admin/messaging/deadletter/causes/",
         "list": "/admin/messaging/deadletter/?error=131016",
         "preview": "/admin/messaging/deadletter/requeue-all/?error=131016",
+        "operation": f"/admin/messaging/bulkoperation/{operation.pk}/change/",
+        "operations": "/admin/messaging/bulkoperation/",
     }.items():
         page.goto(url)
         picture(page, f"narrow-{theme}-{name}")
