@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Protocol
 
 from django.conf import settings
-from django.db.models import CharField, Exists, OuterRef, Q, Value
-from django.db.models.functions import Concat
+from django.db.models import Q
 
 from messaging.models import PhoneNumber
 from messaging.outcomes import Pause, Verdict
@@ -57,22 +56,26 @@ def template_scope(waba_id: str, name: str, language: str) -> ScopeKey:
     return Hold.Scope.TEMPLATE, f"{waba_id}/{name}/{language}"
 
 
-def stops(at: datetime) -> Q:
-    """Return the condition on messages that a hold in force stops, in whatever scope."""
-    named = Q(
-        scope=Hold.Scope.TEMPLATE,
-        key=Concat(
-            OuterRef("phone_number__account__waba_id"),
-            Value("/"),
-            OuterRef("template_name"),
-            Value("/"),
-            OuterRef("template_language"),
-            output_field=CharField(),
-        ),
-    )
+def stopped(found: Iterable[Hold]) -> Q:
+    """Return the condition on messages that one of these holds stops.
+
+    The holds are translated into the numbers they stop: there are few of both.
+    """
+    keys: dict[str, list[str]] = {}
+    for hold in found:
+        keys.setdefault(hold.scope, []).append(hold.key)
+    of_number = Q()
     for scope, path in _KEYS.items():
-        named |= Q(scope=scope, key=OuterRef(f"phone_number__{path}"))
-    return Q(Exists(Hold.objects.active(at).filter(named)))
+        of_number |= Q(**{f"{path}__in": keys.get(scope, [])})
+    numbers = PhoneNumber.objects.filter(of_number).values_list("pk", flat=True)
+    condition = Q(phone_number__in=list(numbers))
+    for key in keys.get(Hold.Scope.TEMPLATE, []):
+        waba_id, _, template = key.partition("/")
+        name, _, language = template.rpartition("/")
+        condition |= Q(
+            phone_number__account__waba_id=waba_id, template_name=name, template_language=language
+        )
+    return condition
 
 
 def unreadable(number: PhoneNumber, now: datetime) -> HoldRequest:

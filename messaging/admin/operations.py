@@ -10,7 +10,8 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
 from django.views.decorators.http import require_POST
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
@@ -179,7 +180,7 @@ class BulkOperationAdmin(ReadOnly, Scoped, ModelAdmin[BulkOperation]):
 class DiscardAdmin(ReadOnly, Scoped, ModelAdmin[Discard]):
     """What was discarded within a day and can still come back."""
 
-    list_display = ["message_id", "org", "error_code", "failed_at", "discarded_at", "reason"]
+    list_display = ["link", "org", "error_code", "failed_at", "discarded_at", "reason"]
     list_display_links = None
     list_select_related = ["org"]
     list_per_page = 50
@@ -193,6 +194,12 @@ class DiscardAdmin(ReadOnly, Scoped, ModelAdmin[Discard]):
         """Return those that can still be restored."""
         rows: Any = super().get_queryset(request)
         return rows.restorable(database.now())
+
+    @display(description="Message")
+    def link(self, discard: Discard) -> str:
+        """Lead to the page of the message."""
+        address = reverse("admin:messaging_outboundmessage_change", args=[discard.pk])
+        return format_html('<a href="{}">…{}</a>', address, str(discard.pk)[-12:])
 
     def get_search_results(
         self, _request: HttpRequest, queryset: Any, search_term: str

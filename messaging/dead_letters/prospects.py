@@ -12,6 +12,7 @@ from consent import ledger
 from messaging import holding, templates, windows
 from messaging.models import OutboundMessage
 from messaging.models.messages import MessageQuerySet
+from ratelimit import holds, quota
 
 # So many messages, the oldest, are asked about before an operation; the rest is only counted.
 MOST = 100_000
@@ -70,6 +71,9 @@ def preview(messages: MessageQuerySet, at: datetime) -> Preview:
 
 def _prospect(at: datetime) -> Case:
     """Return the first rule that stops a message, in the order in which the claim asks."""
+    in_force = [hold for found in holds.active(at).values() for hold in found]
+    # Meta throttles some organisations as a whole, which is no hold of its own.
+    waits = holding.stopped(in_force) | Q(org__in=list(quota.throttled(at)))
     off = Q(phone_number__is_active=False) | Q(phone_number__org__is_active=False)
     return Case(
         When(expires_at__lte=at, then=Value(EXPIRED)),
@@ -78,7 +82,7 @@ def _prospect(at: datetime) -> Case:
         When(windows.keeps_out(at), then=Value(WINDOW_CLOSED)),
         When(templates.has_ended(), then=Value(TEMPLATE_ENDED)),
         When(off, then=Value(SWITCHED_OFF)),
-        When(holding.stops(at), then=Value(HELD)),
+        When(waits, then=Value(HELD)),
         default=Value(SEND),
         output_field=CharField(),
     )
