@@ -124,7 +124,6 @@ def _prospect(kind: Kind, selection: Selection) -> dict[str, Any]:
     return {
         "matched": preview.matched,
         "looked_at": preview.looked_at,
-        "going": preview.going,
         "counts": told(preview.counts),
     }
 

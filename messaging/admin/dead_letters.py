@@ -11,8 +11,9 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 
 from messaging.admin import dead_letter_causes, dead_letter_filters, dead_letter_operations
+from messaging.admin.message_list import AFTER, BEFORE
 from messaging.admin.messages import OutboundMessageAdmin
-from messaging.dead_letters.selection import Selection
+from messaging.dead_letters.selection import PARTS, Selection
 from messaging.models import BulkOperation, DeadLetter, OutboundMessage
 from messaging.states import Status
 
@@ -75,16 +76,11 @@ class DeadLetterAdmin(OutboundMessageAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """Show the list, with the way to act on all that match the filter."""
-        query = ""
-        if not request.GET.get("q"):  # what is searched for is no part of a filter
-            try:
-                query = urlencode(Selection.of(request.GET.dict()).as_texts())
-            except ValueError:
-                query = ""
+        selection = _shown(request)
         bar = {
             "causes_url": reverse("admin:messaging_deadletter_causes"),
-            "selection_query": query,
-            "may_act_on_all": self.has_requeue_permission(request) and not request.GET.get("q"),
+            "may_act_on_all": selection is not None and self.has_requeue_permission(request),
+            "selection_query": urlencode(selection.as_texts()) if selection else "",
         }
         answer: HttpResponse = super().changelist_view(request, {**(extra_context or {}), **bar})
         return answer
@@ -92,3 +88,17 @@ class DeadLetterAdmin(OutboundMessageAdmin):
     def has_view_permission(self, request: HttpRequest, _obj: Any = None) -> bool:
         """Whoever may see messages may see the failed ones."""
         return bool(request.user.has_perm("messaging.view_outboundmessage"))
+
+
+def _shown(request: HttpRequest) -> Selection | None:
+    """Return what the list shows; None when it is narrowed by more than a selection says.
+
+    What is searched for, or cannot be read, must not become an operation on everything.
+    """
+    given = {name: text for name, text in request.GET.items() if text}
+    if given.keys() - PARTS - {BEFORE, AFTER}:
+        return None
+    try:
+        return Selection.of(given)
+    except ValueError:
+        return None

@@ -38,11 +38,6 @@ class Preview:
     looked_at: int  # less than ``matched`` when there are too many to ask about all
     counts: dict[str, int]  # by prospect; none that is zero
 
-    @property
-    def going(self) -> int:
-        """Return how many of those looked at would be requeued."""
-        return sum(count for prospect, count in self.counts.items() if prospect in GOES)
-
 
 def judged(
     messages: MessageQuerySet, at: datetime

@@ -39,12 +39,12 @@ class Selection:
 
         Raises ValueError naming the part that cannot be read. A day means its beginning in UTC.
         """
-        known = [item.name for item in fields(cls) if given.get(item.name) not in (None, "")]
+        known = [name for name in PARTS if given.get(name) not in (None, "")]
         return cls(**{name: _read(name, str(given[name])) for name in known})
 
     def as_texts(self) -> dict[str, str]:
         """Return its parts as texts, to be kept or put into an address."""
-        given = {item.name: getattr(self, item.name) for item in fields(self)}
+        given = {item.name: getattr(self, item.name) for item in fields(self)}  # in their order
         return {name: _written(value) for name, value in given.items() if value is not None}
 
     def but(self, **parts: Any) -> Self:
@@ -79,10 +79,13 @@ class Selection:
         return OutboundMessage.objects.dead().filter(self.condition)
 
 
+PARTS = frozenset(item.name for item in fields(Selection))
+
+
 def _read(name: str, text: str) -> Any:
     try:
         if name in _TIMES:
-            return _moment(text)
+            return _moment(text.strip())
         if name == "number":
             return _key(text)
         if name == "campaign":

@@ -72,6 +72,29 @@ class TestCauses:
             assert [row.pk for row in answer.context["cl"].result_list] == [wanted.pk], query
         assert not client.get(LIST, {"failed_from": "soon"}).context["cl"].result_list
 
+    @pytest.mark.parametrize(
+        ("query", "offered"),
+        [
+            ({}, True),
+            (
+                {
+                    "error": "131016",
+                    "template": "",
+                    "before": "01a2200c-f39d-7e5e-9428-02202c13b4c4",
+                },
+                True,
+            ),
+            ({"q": "+12025550123"}, False),
+            ({"failed_from": "soon"}, False),
+            ({"id__exact": "01a2200c-f39d-7e5e-9428-02202c13b4c4"}, False),
+        ],
+    )
+    def test_the_list_offers_to_act_on_all_only_if_a_filter_says_all(
+        self, client, staff, number, query, offered
+    ):
+        dead(number)
+        assert ("Requeue all that match" in text_of(client.get(LIST, query))) == offered
+
     def test_it_costs_few_queries(self, client, staff, number, django_assert_max_num_queries):
         dead(number, 5)
         with django_assert_max_num_queries(20):
