@@ -44,7 +44,7 @@ class Selection:
 
     def as_texts(self) -> dict[str, str]:
         """Return its parts as texts, to be kept or put into an address."""
-        given = {item.name: getattr(self, item.name) for item in fields(self)}  # in their order
+        given = {item.name: getattr(self, item.name) for item in fields(self)}
         return {name: _written(value) for name, value in given.items() if value is not None}
 
     def but(self, **parts: Any) -> Self:

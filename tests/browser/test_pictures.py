@@ -20,7 +20,7 @@ FIRST = "#result_list tbody tr th a"
 PAGES = {
     "messages": "/admin/messaging/outboundmessage/",
     "message": "/admin/messaging/outboundmessage/?status__exact=DELIVERED/first",
-    "dead-letters": "/admin/messaging/deadletter/",
+    "dead-letters": "/admin/messaging/deadletter/causes/",
     "templates": "/admin/messaging/messagetemplate/",
     "template": "/admin/messaging/messagetemplate/?q=order_update/first",
     "numbers": "/admin/messaging/phonenumber/",
