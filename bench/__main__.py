@@ -10,11 +10,23 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import consents, console, dispatch, fairness, growth, idle, intake, limits, webhooks
+from bench import (
+    alerts,
+    consents,
+    console,
+    dispatch,
+    fairness,
+    growth,
+    idle,
+    intake,
+    limits,
+    webhooks,
+)
 from bench.report import Report
 from tests import services
 
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], Report]] = {
+    "alerts": alerts.run,
     "console": console.run,
     "consents": consents.run,
     "dispatch": dispatch.run,
@@ -38,6 +50,9 @@ def main(arguments: Sequence[str]) -> int:
         "--large",
         action="store_true",
         help="growth: ten million rows too; consents: a million; console: five million",
+    )
+    parser.add_argument(
+        "--messages", type=int, default=alerts.SIZE, help="alerts: rows of the message table"
     )
     parser.add_argument("--output", default="var/bench", help="folder for the JSON files")
     options = parser.parse_args(arguments)

@@ -6,6 +6,8 @@ import json
 import os
 import statistics
 import time
+from collections.abc import Callable
+from typing import Any
 from urllib.parse import urlencode
 
 import django
@@ -17,7 +19,6 @@ from django.conf import settings  # noqa: E402 - Django is set up first
 from django.contrib.auth.models import User  # noqa: E402
 from django.db import connection  # noqa: E402
 from django.test import Client  # noqa: E402
-from django.test.utils import CaptureQueriesContext  # noqa: E402
 from django.urls import reverse  # noqa: E402
 
 from messaging import activity  # noqa: E402
@@ -81,14 +82,24 @@ def _pages() -> dict[str, str]:
 
 
 def _opened(client: Client, url: str) -> dict[str, float]:
-    with CaptureQueriesContext(connection) as queries:
+    taken: list[float] = []
+
+    def watched(execute: Callable[..., Any], *arguments: Any) -> Any:
+        begun = time.perf_counter()
+        try:
+            return execute(*arguments)
+        finally:
+            taken.append((time.perf_counter() - begun) * 1000)
+
+    with connection.execute_wrapper(watched):
         first = _time(client, url)
     times = [_time(client, url) for _ in range(TIMES)]
     return {
         "first_ms": first,
         "median_ms": statistics.median(times),
-        "queries": len(queries),
-        "slowest_query_ms": max((float(query["time"]) * 1000 for query in queries), default=0.0),
+        "queries": len(taken),
+        "slowest_query_ms": max(taken, default=0.0),
+        "all_queries_ms": sum(taken),
     }
 
 

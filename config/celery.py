@@ -19,5 +19,5 @@ def keep_django_logging(**_kwargs: object) -> None:
     """Keep the logging that settings made; connecting is what stops Celery's own."""
 
 
-# By its path: the class needs Django's apps, which are not loaded yet.
-app.steps["worker"].add("messaging.ticker:TickerStep")
+# By their paths: the classes need Django's apps, which are not loaded yet.
+app.steps["worker"].update({"messaging.ticker:TickerStep", "alerts.ticker:WatchStep"})

@@ -70,6 +70,25 @@ UNFOLD: dict[str, Any] = {
                 ],
             },
             {
+                "title": "Alerts",
+                "items": [
+                    _entry(
+                        "Incidents",
+                        "notifications",
+                        "alerts_alert",
+                        badge="alerts.badges.incidents",
+                    ),
+                    {
+                        "title": "Dead letter report",
+                        "icon": "assessment",
+                        "link": reverse_lazy("alerts:dlq-report"),
+                        "permission": "alerts.admin.report.may_see",
+                    },
+                    _entry("Routes", "alt_route", "alerts_route"),
+                    _entry("Checks", "fact_check", "alerts_checkrun"),
+                ],
+            },
+            {
                 "title": "People",
                 "items": [
                     _entry("Contacts", "contacts", "consent_contact"),

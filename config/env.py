@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -90,6 +91,11 @@ def words(name: str, default: Sequence[str] = ()) -> list[str]:
     return [word.strip() for word in value.split(",") if word.strip()]
 
 
+def networks(name: str) -> list[IPv4Network | IPv6Network]:
+    """Return a comma-separated list of networks such as 10.0.0.0/8 or fd00::/8."""
+    return [_convert(name, word, ip_network, "networks such as 10.0.0.0/8") for word in words(name)]
+
+
 def seconds_list(name: str, default: Sequence[float]) -> list[float]:
     """Return a comma-separated list of durations in seconds, none negative."""
     numbers = [_convert(name, word, float, "numbers of seconds") for word in words(name)]
@@ -119,6 +125,31 @@ def database(name: str) -> dict[str, Any]:
         message = f"{name} must look like postgres://user:password@host:5432/name."
         raise ImproperlyConfigured(message) from error
     return settings
+
+
+def share(name: str, default: float) -> float:
+    """Return a share from 0 to 1."""
+    value = raw(name)
+    number = default if value is None else _convert(name, value, float, "a share such as 0.3")
+    if not 0.0 <= number <= 1.0:
+        message = f"{name} must be a share from 0 to 1."
+        raise ImproperlyConfigured(message)
+    return number
+
+
+def email(name: str, default: str) -> dict[str, Any]:
+    """Return Django's settings for the mail URL in the variable; a server has ten seconds."""
+    value = text(name, default)
+    if urlsplit(value).scheme not in environ.Env.EMAIL_SCHEMES:
+        message = f"{name} must begin with {', '.join(sorted(environ.Env.EMAIL_SCHEMES))}."
+        raise ImproperlyConfigured(message)
+    try:
+        settings: dict[str, Any] = environ.Env.email_url_config(value)
+    except (ValueError, ImproperlyConfigured) as error:
+        message = f"{name} must look like smtp+tls://user:password@mail.example.org:587."
+        raise ImproperlyConfigured(message) from error
+    given = {key: found for key, found in settings.items() if found not in {None, ""}}
+    return {"EMAIL_TIMEOUT": 10, **given}
 
 
 def _convert(name: str, value: str, convert: Callable[[str], T], expected: str) -> T:

@@ -16,6 +16,7 @@ import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
 from config import console, env, local_secrets, logs, schedule
+from config.alerting import *  # noqa: F403 - settings of one subject, each named in __all__
 from ratelimit.rules import LARGEST_QUOTA
 
 django_stubs_ext.monkeypatch()
@@ -61,7 +62,8 @@ CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 OUTBOUND_HTTPS = env.flag("OUTBOUND_HTTPS", default=not OUTBOUND_EMBEDDED)
 SECURE_SSL_REDIRECT = OUTBOUND_HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if OUTBOUND_HTTPS else None
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$"]  # probes speak plain HTTP inside a cluster
+# Probes and scrapes speak plain HTTP inside a cluster.
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = env.whole("SECURE_HSTS_SECONDS", 31_536_000 if OUTBOUND_HTTPS else 0)
 SECURE_HSTS_INCLUDE_SUBDOMAINS = OUTBOUND_HTTPS
 SECURE_HSTS_PRELOAD = OUTBOUND_HTTPS
@@ -100,6 +102,7 @@ INSTALLED_APPS = [
     "consent",
     "ratelimit",
     "messaging",
+    "alerts",
     "console",
 ]
 
@@ -290,8 +293,10 @@ OUTBOUND_API_MAX_BATCH_BODY_BYTES = env.whole(
 # How long a process trusts an API key, a Meta app's secrets or a template it has looked up,
 # seconds.
 OUTBOUND_API_KEY_CACHE_SECONDS = env.seconds("OUTBOUND_API_KEY_CACHE_SECONDS", 5.0)
-# When set, /metrics asks for it as a bearer token; when empty, /metrics is off in production.
+# /metrics is for who holds this bearer token, or asks from one of these networks (the peer's own
+# address); with neither set it is off in production.
 OUTBOUND_METRICS_TOKEN = env.text("OUTBOUND_METRICS_TOKEN", "")
+OUTBOUND_METRICS_NETWORKS = env.networks("OUTBOUND_METRICS_NETWORKS")
 
 # --- Sending --------------------------------------------------------------------------
 
@@ -368,6 +373,17 @@ WHATSAPP_RATE_LIMIT_WINDOW_SECONDS = env.whole(
 )
 # The limiter waits this long for Redis, seconds, and then lets the database count alone.
 OUTBOUND_REDIS_TIMEOUT_SECONDS = env.seconds("OUTBOUND_REDIS_TIMEOUT_SECONDS", 0.25, at_least=0.01)
+
+# --- Alerts ---------------------------------------------------------------------------
+
+# Where people open the console; mails and notices link there.
+OUTBOUND_PUBLIC_URL = env.url(
+    "OUTBOUND_PUBLIC_URL",
+    next(iter(CSRF_TRUSTED_ORIGINS), f"http{'s' if OUTBOUND_HTTPS else ''}://localhost:8000"),
+    schemes=["https", "http"],
+).rstrip("/")
+_mail_folder = f"filemail:///{OUTBOUND_VAR_DIR.resolve()}/mail"
+globals().update(env.email("EMAIL_URL", _mail_folder if OUTBOUND_EMBEDDED else "dummymail://"))
 
 # --- Console --------------------------------------------------------------------------
 

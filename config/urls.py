@@ -23,5 +23,6 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("admin/", include("console.urls")),
+    path("admin/", include("alerts.urls")),
     path("admin/", admin.site.urls),
 ]

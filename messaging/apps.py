@@ -10,5 +10,10 @@ class MessagingConfig(AppConfig):
     verbose_name = "Messaging"
 
     def ready(self) -> None:
-        """Register the checks."""
-        from messaging import checks  # noqa: F401, PLC0415 - checks need the app registry
+        """Register the checks and begin the metrics."""
+        from messaging import (  # noqa: PLC0415 - they need the app registry
+            checks,  # noqa: F401 - registers itself
+            metrics,
+        )
+
+        metrics.begin()

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 
 from consent.ledger import REPLY
-from messaging import transitions, wake
+from messaging import counting, transitions, wake
 from messaging.models import OutboundMessage, PhoneNumber
 from messaging.states import Cause, Status
 from messaging.transitions import Applied, Change
@@ -44,6 +44,7 @@ def queue(confirmations: Sequence[Confirmation], now: datetime) -> None:
         return
     OutboundMessage.objects.bulk_create(messages)
     transitions.record_events([_accepted(message, now) for message in messages], now=now)
+    counting.accepted(message.channel for message in messages)
     wake.on_commit(wake.SEND)
 
 

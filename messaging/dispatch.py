@@ -10,7 +10,16 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
-from messaging import attempts, circuit, holding, limits, opt_outs, outcomes, transitions
+from messaging import (
+    attempts,
+    circuit,
+    holding,
+    limits,
+    metrics,
+    opt_outs,
+    outcomes,
+    transitions,
+)
 from messaging.circuit import Signs
 from messaging.claims import Claim, Claimed
 from messaging.outcomes import Verdict
@@ -92,7 +101,9 @@ def record(answers: Sequence[Answered]) -> None:
                 rows[message.pk], result, policy, now, in_outage=in_outage
             )
             charge = charges.get((message.pk, message.last_attempt_number), 0)
-            changes.append(_change(message, result, verdict, charge, now))
+            change = _change(message, result, verdict, charge, now)
+            change.retries = result.outcome == Outcome.RETRY and not in_outage
+            changes.append(change)
             pauses += holding.pauses_for(message, message.phone_number, verdict)
         transitions.apply(rows, changes, now=now)
         holds.place(pauses, now)
@@ -109,6 +120,7 @@ def record(answers: Sequence[Answered]) -> None:
             answer for answer in answers if (answer[0].pk, answer[0].last_attempt_number) in charges
         ]
         limits.note(fresh, pauses, now)
+    _measure(answers)
     _log(answers)
 
 
@@ -135,6 +147,12 @@ def _change(
         charge=charge,
         accepted_at=now if result.outcome == Outcome.ACCEPTED else None,
     )
+
+
+def _measure(answers: Sequence[Answered]) -> None:
+    for message, result in answers:
+        seconds = metrics.call_seconds(message.channel, result.outcome.value)
+        seconds.observe(result.duration_ms / 1000)
 
 
 def _log(answers: Sequence[Answered]) -> None:

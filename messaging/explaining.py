@@ -21,13 +21,13 @@ from ratelimit.rules import Limit
 # So many messages that go before it are counted, and no more.
 AHEAD_MOST = 10_000
 
-_SCOPES = (
-    Hold.Scope.APP,
-    Hold.Scope.ACCOUNT,
-    Hold.Scope.NUMBER,
-    Hold.Scope.ORGANIZATION,
-    Hold.Scope.TEMPLATE,
-)
+_SCOPES = {
+    Hold.Scope.APP: "Meta app",
+    Hold.Scope.ACCOUNT: "WhatsApp account",
+    Hold.Scope.NUMBER: "phone number",
+    Hold.Scope.ORGANIZATION: "organisation",
+    Hold.Scope.TEMPLATE: "template",
+}
 # In the order in which they are asked.
 _LIMITS = {
     Limit.THROTTLED: "Not throttled by Meta as a whole",
@@ -82,10 +82,10 @@ def _holds(message: OutboundMessage, board: Board) -> list[Rule]:
     for hold, waiting in board.held(message):
         held.setdefault(hold.scope, []).append(waiting)
     found = []
-    for scope in _SCOPES:
+    for scope, word in _SCOPES.items():
         if scope == Hold.Scope.TEMPLATE and not message.template_name:
             continue
-        name = f"No hold on the {scope.label.lower().replace('whatsapp', 'WhatsApp')}"
+        name = f"No hold on the {word}"
         found += [
             Rule(name, passed=False, detail=f"{_words(each)}: {each.detail}", until=each.until)
             for each in held.get(scope, [])

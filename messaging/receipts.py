@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 
-from messaging import channels, events
+from messaging import channels, events, metrics
 from messaging.events import Item
 from messaging.models import WebhookDelivery, WebhookEvent
 from messaging.persons import arriving
@@ -168,6 +169,15 @@ def _finish(reads: Sequence[_Read], rows: Sequence[WebhookEvent], now: datetime)
             for read in reads
         ],
     )
+    _measure(reads, rows, now)
+
+
+def _measure(reads: Sequence[_Read], rows: Sequence[WebhookEvent], now: datetime) -> None:
+    for read in reads:
+        lag = (now - read.delivery.received_at).total_seconds()
+        metrics.WEBHOOK_LAG_SECONDS.observe(max(0.0, lag))
+    for result, count in Counter(row.result for row in rows).items():
+        metrics.webhook_events(result).inc(count)
 
 
 def _empty_erased(items: Iterable[Item], rows: Iterable[WebhookEvent]) -> None:

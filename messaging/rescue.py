@@ -132,6 +132,7 @@ def _without_evidence(row: Row, policy: str, now: datetime) -> Change:
         Status.QUEUED if again else Status.FAILED,
         kind="resend" if again else "",
         due_at=now if again else None,
+        retries=again,
         code=DELIVERY_UNKNOWN,
         text=text,
         attempt_number=row.last_attempt_number,

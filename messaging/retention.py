@@ -8,6 +8,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import QuerySet
 
+from messaging import stock
 from messaging.models import (
     BulkOperation,
     Discard,
@@ -17,7 +18,7 @@ from messaging.models import (
 )
 from messaging.models.bulk import UNDO_FOR
 from messaging.states import Status
-from orgs import database
+from orgs import database, tallies
 from orgs.append_only import deletion_allowed
 from orgs.ids import first_uuid7
 
@@ -34,15 +35,16 @@ def purge_messages() -> int:
     if cutoff is None:
         return 0
     with deletion_allowed():
-        ids = list(
+        rows = list(
             OutboundMessage.objects.select_for_update(skip_locked=True)
             .filter(pk__lt=first_uuid7(cutoff), created_at__lt=cutoff)
             .exclude(status__in=_UNFINISHED)
             .order_by("pk")
-            .values_list("pk", flat=True)[:BATCH]
+            .values_list("pk", "channel", "status", "error_code")[:BATCH]
         )
-        OutboundMessage.objects.filter(pk__in=ids).delete()
-    return len(ids)
+        OutboundMessage.objects.filter(pk__in=[pk for pk, *_rest in rows]).delete()
+        tallies.add(stock.discard_lines(rows))
+    return len(rows)
 
 
 def purge_webhooks() -> int:

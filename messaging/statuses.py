@@ -170,6 +170,7 @@ class _Fold:
             to=verdict.to if waiting else None,
             latest_attempt=facts.attempt_number,
             due_at=verdict.due_at,
+            retries=trouble.outcome == Outcome.RETRY,
             code=verdict.code[:32],
             text=verdict.text,
         )

@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import logging
+
 from celery import shared_task
 
-from messaging import activity, expiry, receipts, rescue, retention, stops, template_sync, wake
+from messaging import (
+    activity,
+    expiry,
+    receipts,
+    rescue,
+    retention,
+    stock,
+    stops,
+    template_sync,
+    wake,
+)
 from messaging.draining import drain
+from orgs import tallies
+
+logger = logging.getLogger(__name__)
 
 
 @shared_task(name="messaging.send_due")
@@ -58,6 +73,15 @@ def sync_templates() -> None:
 def count_activity() -> None:
     """Count what became of messages lately."""
     activity.count_recent()
+
+
+@shared_task(name="messaging.check_counts")
+def check_counts() -> None:
+    """Put the parts of counters together, and see that the kept numbers are true."""
+    drain(tallies.fold)
+    corrected = stock.recount()
+    if corrected:
+        logger.warning("Kept numbers of messages were wrong", extra={"count": corrected})
 
 
 @shared_task(name="messaging.purge")

@@ -14,6 +14,7 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from messaging import chores, draining, receipts, rescue, wake
 from messaging.dispatcher import Dispatcher
+from orgs import measures
 
 logger = logging.getLogger(__name__)
 
@@ -44,6 +45,7 @@ class Ticker:
     def start(self) -> None:
         """Start looking."""
         draining.stopping.clear()
+        measures.start()
         wake.listen(wake.SEND, self._dispatcher.look)
         wake.listen(wake.RECEIPTS, self._receipts.look)
         for thread in self._threads:
@@ -60,6 +62,7 @@ class Ticker:
         for thread in self._threads:
             if thread.is_alive():
                 thread.join(max(0.0, end - monotonic()))
+        measures.stop()
 
     def _dispatch(self) -> None:
         """Run the dispatcher; whatever breaks it, it begins again."""

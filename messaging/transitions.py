@@ -8,10 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
-from messaging import states
+from messaging import counting, states
+from messaging.counting import Standing
 from messaging.models import MessageEvent, OutboundMessage
 from messaging.states import Cause, Status
-from orgs import database
+from orgs import database, tallies
+from orgs.tallies import Line
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ class Row:
     template_name: str
     template_language: str
     to_recipient: str
+    channel: str
     status: str
     due_at: datetime | None
     claim_id: uuid.UUID | None
@@ -93,6 +96,7 @@ class Change:
     due_at: datetime | None = None
     wait_until: datetime | None = None  # stay in SENDING, waiting for evidence until then
     extra_attempts: int = 0
+    retries: bool = False  # back to the queue after an attempt that counted
     code: str = ""
     text: str = ""
     failed_at: datetime | None = None  # of a failure that is restored; None: now
@@ -143,12 +147,13 @@ def apply(rows: Rows, changes: Sequence[Change], *, now: datetime) -> list[Appli
     """
     made: list[Applied] = []
     touched: Rows = {}
+    counted: list[Line] = []
     refused = 0
     for change in changes:
         row = rows.get(change.message_id)
         if row is None:
             continue
-        old = Status(row.status)
+        before, old = Standing.of(row), Status(row.status)
         facts = _keep_facts(row, change)
         moved = _may_move(row, change)
         if moved:
@@ -158,10 +163,13 @@ def apply(rows: Rows, changes: Sequence[Change], *, now: datetime) -> list[Appli
             row.updated_at = now
             touched[row.pk] = row
             made.append(Applied(change, row.org_id, old, Status(row.status)))
+            counted += counting.difference(before, row, retries=change.retries)
+            counting.note_delivery(before, row)
     if refused:
         logger.info("Moves refused by the table or a guard", extra={"count": refused})
     database.update_rows(OutboundMessage, [_values(row) for row in touched.values()])
     record_events(made, now=now)
+    tallies.add(counted)
     return made
 
 

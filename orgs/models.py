@@ -129,3 +129,20 @@ class AuditEvent(AppendOnlyModel):
 
     def __str__(self) -> str:
         return f"{self.action} {self.target}"
+
+
+class MetricTally(models.Model):
+    """A part of one sample of /metrics; see ``orgs.tallies``."""
+
+    pk = models.CompositePrimaryKey("name", "labels", "shard")
+    name = models.CharField(max_length=120, help_text="Of the sample, such as x_total.")
+    labels = models.CharField(max_length=500, help_text="As JSON, sorted by name.")
+    shard = models.BigIntegerField(help_text="The database connection that counts in it, or 0.")
+    value = models.FloatField()
+    updated_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "metric_tally"
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.labels}"

@@ -63,12 +63,10 @@ class Front:
             result = self.store.within(settings.OUTBOUND_REDIS_TIMEOUT_SECONDS, deed)
         except _FAULTS as error:
             self.current.clear()
-            metrics.BREAKER_OPEN.set(1)
             if self.breaker.failed():
                 logger.warning("Redis away (%s): the database counts alone", type(error).__name__)
             return None
         if self.breaker.succeeded():
-            metrics.BREAKER_OPEN.set(0)
             logger.info("Redis is back")
         return result
 

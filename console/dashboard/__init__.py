@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+from console import incidents
 from console.dashboard import crew, numbers, queue, traffic
 from orgs import database
 
@@ -19,6 +20,7 @@ def read(orgs: Collection[int] | None = None) -> dict[str, Any]:
         "in_flight": queue.in_flight(orgs),
         "dead": queue.dead(orgs),
         "traffic": traffic.read(now, orgs),
+        "incidents": incidents.read(orgs),
         "crew": crew.read(now),
         "numbers": numbers.read(now, orgs, depth.by_number),
     }

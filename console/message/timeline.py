@@ -10,7 +10,7 @@ from operator import attrgetter
 from django.contrib.auth import get_user_model
 
 from consent.models import ConsentEvent
-from console import links
+from console import incidents, links
 from console.message import request
 from messaging import holding, queries
 from messaging.models import (
@@ -71,7 +71,7 @@ _TOLD = (
 class Entry:
     """One thing that happened."""
 
-    at: datetime
+    at: datetime  # by the clock of who saw it: Meta's tells whole seconds
     source: str  # what kind of thing, in a word
     title: str
     tone: str = "default"
@@ -79,19 +79,28 @@ class Entry:
     lines: list[tuple[str, str]] = field(default_factory=list)
     body: str = ""  # a request, as text
     url: str = ""
+    learned_at: datetime | None = None  # when we wrote it down, if that differs
+
+    @property
+    def place(self) -> datetime:
+        """Return where it stands in the order in which we learned of things."""
+        return self.learned_at or self.at
 
 
 def read(message: OutboundMessage, *, whole: bool = False) -> list[Entry]:
     """Return the entries, the oldest first; ``whole`` with recipient and content of requests."""
-    entries = [
-        *_events(message),
-        *_attempts(message, whole=whole),
-        *_consents(message),
-        *_webhooks(message),
-        *_lifted(message),
-        *_deeds(message),
-    ]
-    entries.sort(key=attrgetter("at"))
+    sources = (
+        _consents(message),
+        _events(message),
+        _attempts(message, whole=whole),
+        _webhooks(message),
+        _lifted(message),
+        _deeds(message),
+        _incidents(message),
+    )
+    # Each gives its latest first; of the same moment the order here is kept.
+    entries = [entry for source in sources for entry in reversed(list(source))]
+    entries.sort(key=attrgetter("place"))
     return _named(entries)
 
 
@@ -112,6 +121,7 @@ def _events(message: OutboundMessage) -> Iterator[Entry]:
             _TONES.get(Status(event.to_status), "default") if event.to_status else "default",
             event.actor,
             lines,
+            learned_at=event.recorded_at,
         )
 
 
@@ -223,6 +233,21 @@ def _deeds(message: OutboundMessage) -> Iterator[Entry]:
             event.action.replace(".", " ").replace("_", " ").capitalize(),
             who=event.actor,
             lines=[("Reason", event.reason)] if event.reason else [],
+        )
+
+
+def _incidents(message: OutboundMessage) -> Iterator[Entry]:
+    for alert in incidents.beside(message).order_by("-opened_at")[:MOST]:
+        lines = [("Told", alert.summary)] if alert.summary else []
+        if alert.resolved_at:
+            lines.append(("Resolved", f"{alert.resolved_at:%Y-%m-%d %H:%M:%S} UTC"))
+        yield Entry(
+            alert.opened_at,
+            "Incident",
+            alert.title,
+            incidents.colour_of(alert),
+            lines=lines,
+            url=incidents.url_of(alert),
         )
 
 

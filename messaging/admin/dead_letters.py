@@ -30,7 +30,7 @@ class DeadLetterAdmin(OutboundMessageAdmin):
         "recipient",
         "what",
         "error",
-        "attempt_count",
+        "attempts",
         "failed_at",
     ]
     list_filter = dead_letter_filters.ALL

@@ -93,7 +93,7 @@ class MessageChangeList(ChangeList):
         self.result_list = rows
         # What is selected is what is seen: there is no "all that match" here.
         self.result_count = len(rows)
-        self.full_result_count = None
+        self.full_result_count = len(rows)
         self.show_full_result_count = False
         self.show_admin_actions = True
         self.can_show_all = False
@@ -151,11 +151,14 @@ class MessageChangeList(ChangeList):
         """Return one row more than a page, from the position on and in the list's order."""
         most = self.list_per_page + 1
         if self.after:
-            newer = self._newer_than(rows, uuid.UUID(self.after))
-            return list(newer.reverse()[:most])[::-1]
-        if self.before:
+            rows = self._newer_than(rows, uuid.UUID(self.after)).reverse()
+        elif self.before:
             rows = self._older_than(rows, uuid.UUID(self.before))
-        return list(rows[:most])
+        # The ids first: with all that a line shows joined to it, the way may be another.
+        return self._lines(list(rows.values_list("pk", flat=True)[:most]))
+
+    def _lines(self, ids: Sequence[uuid.UUID]) -> list[OutboundMessage]:
+        return list(self.queryset.filter(pk__in=ids))
 
     def _older_than(self, rows: Any, place: uuid.UUID) -> Any:
         if not self.of_org:
@@ -195,7 +198,7 @@ class MessageChangeList(ChangeList):
             chosen = [pk for pk in ids if pk < uuid.UUID(self.before)][:most]
         else:
             chosen = list(ids[:most])
-        return list(self.queryset.filter(pk__in=chosen))
+        return self._lines(chosen)
 
     def _cut(self, rows: list[OutboundMessage]) -> list[OutboundMessage]:
         """Note whether there is more, and return the page."""

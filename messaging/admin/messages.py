@@ -76,14 +76,12 @@ class OutboundMessageAdmin(Discarding, ReadOnly, Scoped, ModelAdmin[OutboundMess
         "organization",
         "recipient",
         "what",
-        "error",
-        "waits_for",
-        "attempt_count",
-        "created_at",
+        "why",
+        "attempts",
+        "accepted",
     ]
     list_filter = message_filters.ALL
     list_filter_submit = True
-    list_select_related = ["org"]
     list_per_page = 50
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
@@ -148,7 +146,7 @@ class OutboundMessageAdmin(Discarding, ReadOnly, Scoped, ModelAdmin[OutboundMess
     @display(description="Message", ordering="id")
     def short_id(self, message: OutboundMessage) -> str:
         """Return the end of the id, which is what differs between neighbours."""
-        return f"…{str(message.pk)[-12:]}"
+        return format_html('<span class="console-nowrap">…{}</span>', str(message.pk)[-12:])
 
     @display(description="Status", label=COLOURS, ordering="status")
     def status_label(self, message: OutboundMessage) -> tuple[str, str]:
@@ -170,15 +168,27 @@ class OutboundMessageAdmin(Discarding, ReadOnly, Scoped, ModelAdmin[OutboundMess
         """Return the kind, with the template's name."""
         return f"{message.kind} {message.template_name}".strip()
 
-    @display(description="Waits for")
-    def waits_for(self, message: OutboundMessage) -> str:
-        """Return why a queued message is not going yet, and when that is next looked at."""
+    @display(description="Why")
+    def why(self, message: OutboundMessage) -> str:
+        """Return what a queued message waits for and until when, of others what went wrong."""
         found: Waiting | None = getattr(message, WAITING, None)
         if found is None:
-            return "–"
+            wrong: str = self.error(message)
+            return wrong
         until = f", until {found.until:%m-%d %H:%M:%S}" if found.until else ""
         reason = found.reason.replace("_", " ").lower()
-        return format_html('<span title="{}">{}{}</span>', found.detail, reason, until)
+        return format_html('<span title="{}">waits: {}{}</span>', found.detail, reason, until)
+
+    @display(description="Attempts")
+    def attempts(self, message: OutboundMessage) -> str:
+        """Return how many of its attempts are spent."""
+        return f"{message.attempt_count} of {message.max_attempts}"
+
+    @display(description="Accepted (UTC)")
+    def accepted(self, message: OutboundMessage) -> str:
+        """Return when the client was answered."""
+        text = f"{message.created_at:%Y-%m-%d %H:%M:%S}"
+        return format_html('<span class="console-nowrap">{}</span>', text)
 
     @display(description="Error")
     def error(self, message: OutboundMessage) -> str:

@@ -43,6 +43,6 @@ class DeadLetterReport(APIView):
         responses=schema.with_problems({200: DlqReportSerializer}, 401, 403),
     )
     def get(self, request: Request) -> Response:
-        """Return totals, channels and the top error codes of the last 24 hours."""
+        """Return totals, the top error codes of the last 24 hours, the trend, and what to do."""
         report = queries.dlq_report(messages_of(request), database.now())
         return Response(DlqReportSerializer(report).data)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, cast
+from urllib.parse import urlencode
 
+from django.urls import reverse
 from rest_framework import serializers
 
 from messaging.models import MessageEvent, OutboundAttempt, OutboundMessage
+from messaging.queries import Action
 from messaging.states import Status
 from messaging.waiting import Board, Waiting
 from orgs import database
@@ -186,13 +189,37 @@ class CodeCountSerializer(serializers.Serializer[Any]):
     campaign = serializers.BooleanField()
 
 
+class TrendSerializer(serializers.Serializer[Any]):
+    """Dead letters that failed in the last 24 hours, and in the 24 hours before."""
+
+    last_24h = serializers.IntegerField()
+    previous_24h = serializers.IntegerField()
+    change = serializers.IntegerField(help_text="Above 0: it gets worse.")
+
+
+class DlqActionSerializer(serializers.Serializer[Any]):
+    """What should be done about some of the dead letters."""
+
+    text = serializers.CharField()
+    code = serializers.CharField(help_text="Empty: not about one code.")
+    count = serializers.IntegerField()
+    requeue = serializers.BooleanField(help_text="Sending them again is likely to help.")
+    link = serializers.SerializerMethodField(help_text="The messages, as a path of this API.")
+
+    def get_link(self, action: Action) -> str:
+        """Return the list, filtered by the code."""
+        query = f"?{urlencode({'error_code': action.code})}" if action.code else ""
+        return f"{reverse('dlq-list')}{query}"
+
+
 class DlqReportSerializer(serializers.Serializer[Any]):
     """The dead letter queue in numbers."""
 
     total = serializers.IntegerField()
     campaign = serializers.IntegerField()
     by_channel = serializers.DictField(child=serializers.IntegerField())
-    by_org = serializers.DictField(child=serializers.IntegerField())
     top_codes = CodeCountSerializer(many=True)
     oldest_failed_at = serializers.DateTimeField(allow_null=True)
+    trend = TrendSerializer()
+    actions = DlqActionSerializer(many=True)
     generated_at = serializers.DateTimeField()

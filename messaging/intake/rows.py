@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from consent import contacts, ledger
 from consent.contacts import Recipient
 from consent.models import Contact
-from messaging import transitions, windows
+from messaging import counting, transitions, windows
 from messaging.intake.refusals import refusal
 from messaging.intake.requests import Facts, Finding, MessageRequest, message_of
 from messaging.models import OutboundMessage, PhoneNumber
@@ -27,6 +27,7 @@ def insert(org: Organization, requests: Sequence[MessageRequest], actor: str) ->
     OutboundMessage.objects.bulk_create(fresh)
     events = [_accepted(message, actor) for message in fresh]
     transitions.record_events(events, now=records.at.now)
+    counting.accepted(message.channel for message in fresh)
     return findings
 
 

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection
 
 from consent import contacts, ledger
-from messaging import windows
+from messaging import counting, windows
 from messaging.intake.requests import (
     Facts,
     Finding,
@@ -21,7 +21,7 @@ from messaging.intake.requests import (
     longest_age,
     message_of,
 )
-from messaging.models import PhoneNumber
+from messaging.models import OutboundMessage, PhoneNumber
 from messaging.states import Cause, Status
 from orgs import database
 from orgs.ids import uuid7
@@ -100,13 +100,21 @@ WITH input AS (
     -- In this order, two batches with the same keys wait for each other, but never in a circle.
     ORDER BY org_id, idempotency_key
     ON CONFLICT (org_id, idempotency_key) DO NOTHING
-    RETURNING id, org_id, status, created_at
+    RETURNING id, org_id, channel, status, created_at
 ), noted AS (
     INSERT INTO message_event (message_id, org_id, at, recorded_at, kind, from_status,
         to_status, cause, code, actor, reason)
     SELECT fresh.id, fresh.org_id, created_at, created_at, 'accepted', '', status, %s, '',
         asked.actor, ''
     FROM fresh JOIN asked ON asked.id = fresh.id
+), counted AS (
+    INSERT INTO metric_tally AS kept (name, labels, shard, value, updated_at)
+    SELECT series.name, series.labels, pg_backend_pid(), count(*), max(created_at)
+    FROM fresh JOIN json_to_recordset(%s::json) AS series (channel text, name text, labels text)
+        ON series.channel = fresh.channel
+    GROUP BY series.name, series.labels
+    ON CONFLICT (name, labels, shard) DO UPDATE
+    SET value = kept.value + excluded.value, updated_at = excluded.updated_at
 )
 SELECT judged.now,
     coalesce((SELECT max(many) FROM senders WHERE senders.org_id = judged.org_id), 0),
@@ -155,7 +163,17 @@ def _statement() -> tuple[str, tuple[Any, ...]]:
         *consent_parameters,
         *window_parameters,
         *(Status.QUEUED.value, ledger.ALLOWED, Cause.INTAKE.value),
+        orjson.dumps(_series()).decode(),
     )
+
+
+def _series() -> list[dict[str, str]]:
+    """Return the series that new messages of each channel count in."""
+    return [
+        {"channel": channel, "name": line.name, "labels": line.labels}
+        for channel in OutboundMessage.Channel.values
+        for line in counting.accepted_lines(channel, 1)
+    ]
 
 
 def _given(place: int, message_id: uuid.UUID, asked: Submission) -> dict[str, Any]:

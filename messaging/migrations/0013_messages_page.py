@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('consent', '0003_stop_quiet_erasure_imports'),
-        ('messaging', '0013_heartbeats'),
+        ('messaging', '0015_alert_indexes'),
         ('orgs', '0002_engine'),
     ]
 
@@ -29,10 +29,6 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'activity',
                 'db_table': 'outbound_activity',
             },
-        ),
-        migrations.AddIndex(
-            model_name='outboundmessage',
-            index=models.Index(condition=models.Q(('status', 'FAILED')), fields=['error_code', 'org'], name='idx_outbound_message_causes'),
         ),
         migrations.AddIndex(
             model_name='outboundmessage',

@@ -180,10 +180,11 @@ class OutboundMessage(models.Model):
                 condition=Q(status=Status.SENDING),
                 name="idx_outbound_message_sending",
             ),
+            # With what the report counts, so that it reads this alone.
             models.Index(
-                fields=["org", "failed_at"],
+                fields=["org", "failed_at", "channel", "error_code"],
                 condition=Q(status=Status.FAILED),
-                name="idx_outbound_message_failed",
+                name="idx_outbound_message_dead",
             ),
             # Only failed messages pay for these: groups and counts by whatever they have in
             # common, and the list and operations on all that match, which go by id.
@@ -194,6 +195,12 @@ class OutboundMessage(models.Model):
             ),
             models.Index(
                 fields=["id"], condition=Q(status=Status.FAILED), name="idx_dead_letter_id"
+            ),
+            # A message enters it with its second attempt only.
+            models.Index(
+                fields=["attempt_count", "created_at"],
+                condition=Q(status__in=[Status.QUEUED, Status.SENDING], attempt_count__gt=0),
+                name="idx_outbound_message_retried",
             ),
             models.Index(
                 fields=["expires_at"],

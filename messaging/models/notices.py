@@ -29,6 +29,7 @@ class ProviderNotice(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["account", "-occurred_at"], name="idx_notice_account"),
+            models.Index(fields=["recorded_at"], name="idx_notice_recorded"),
         ]
 
     def __str__(self) -> str:

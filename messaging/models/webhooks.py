@@ -80,6 +80,11 @@ class WebhookDelivery(models.Model):
                 fields=["id"], condition=Q(status="PENDING"), name="idx_webhook_delivery_pending"
             ),
             models.Index(fields=["received_at"], name="idx_webhook_delivery_received"),
+            models.Index(
+                fields=["received_at"],
+                condition=Q(status="ERROR"),
+                name="idx_webhook_delivery_error",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -132,6 +137,11 @@ class WebhookEvent(models.Model):
                 name="idx_webhook_event_unmatched",
             ),
             models.Index(fields=["message_id"], name="idx_webhook_event_message"),
+            models.Index(
+                fields=["recorded_at"],
+                condition=Q(result="POISON"),
+                name="idx_webhook_event_poison",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -16,7 +16,7 @@ from messaging import schedules, wake
 pytestmark = pytest.mark.core
 
 ROOT = Path(__file__).parents[2]
-APPS = ("config", "orgs", "consent", "ratelimit", "messaging", "console", "sandbox")
+APPS = ("config", "orgs", "consent", "ratelimit", "messaging", "alerts", "console", "sandbox")
 CODE = [
     path for name in APPS for path in (ROOT / name).rglob("*.py") if "migrations" not in path.parts
 ]
@@ -69,7 +69,8 @@ def test_schedules_are_seeded_once_and_never_overwritten():
 
 
 def test_every_setting_is_in_the_example():
-    source = (ROOT / "config" / "settings.py").read_text()
+    files = [ROOT / "config" / name for name in ("settings.py", "alerting.py")]
+    source = "".join(path.read_text() for path in files)
     names = set(re.findall(r'(?:env\.\w+|_secret)\(\s*"([A-Z_]+)"', source)) - {"OUTBOUND_TESTING"}
     example = (ROOT / ".env.example").read_text()
     assert [name for name in sorted(names) if f"{name}=" not in example] == []

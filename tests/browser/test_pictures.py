@@ -18,8 +18,9 @@ PASSWORD = "correct-horse-battery"
 FIRST = "#result_list tbody tr th a"
 # Name of the picture → the page; "…/first" opens the first row of the list.
 PAGES = {
+    "dashboard": "/admin/",
     "messages": "/admin/messaging/outboundmessage/",
-    "message": "/admin/messaging/outboundmessage/?status__exact=DELIVERED/first",
+    "message": "/admin/messaging/outboundmessage/?status=DELIVERED/first",
     "dead-letters": "/admin/messaging/deadletter/causes/",
     "templates": "/admin/messaging/messagetemplate/",
     "template": "/admin/messaging/messagetemplate/?q=order_update/first",
@@ -33,7 +34,7 @@ PAGES = {
     "audit": "/admin/orgs/auditevent/",
 }
 # These also as a phone shows them, in the dark.
-ON_A_PHONE = ("messages", "message", "number")
+ON_A_PHONE = ("dashboard", "messages", "message", "number")
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,8 @@ from django.contrib.auth.models import User
 from django.urls import reverse
 from django.utils import timezone
 
+from consent import ledger
+from consent.models import Consent, Source
 from messaging import explaining
 from messaging.models import OutboundMessage, WebhookDelivery, WebhookEvent
 from messaging.operations import Instruction, requeue
@@ -49,7 +51,11 @@ def failed(number) -> OutboundMessage:
         last_attempt_number=1,
         attempt_count=1,
     )
-    ConsentFactory(contact=message.contact)
+    at = timezone.now() - timedelta(days=1)
+    decision = ledger.Entry(
+        message.contact_id, "WHATSAPP", "transactional", Source.IMPORT, "user:0", at
+    )
+    ledger.grant(message.org, [decision])
     AttemptFactory(
         message=message,
         outcome="REJECTED",
@@ -181,7 +187,7 @@ class TestExplain:
         assert rule.until == until
 
     def test_a_revoked_consent_ends_it(self, message):
-        ConsentFactory._meta.model.objects.update(status="REVOKED")
+        Consent.objects.update(status="REVOKED")
         (rule,) = self.failing(message).values()
         assert rule.is_final
         assert "REVOKED" in rule.detail

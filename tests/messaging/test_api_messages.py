@@ -299,6 +299,10 @@ class TestDeadLetters:
         top = report["top_codes"][0]
         assert (top["code"], top["count"], top["campaign"]) == ("131026", 2, False)
         assert top["advice"]
+        assert report["trend"] == {"last_24h": 2, "previous_24h": 0, "change": 2}
+        (action,) = report["actions"]
+        assert (action["code"], action["count"], action["requeue"]) == ("131026", 2, False)
+        assert len(api.get(action["link"]).json()["results"]) == 2
 
     def test_the_report_does_not_count_other_organizations(self, api, other_org):
         MessageFactory(phone_number=PhoneNumberFactory(org=other_org), status=Status.FAILED)

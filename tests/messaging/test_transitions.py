@@ -123,7 +123,7 @@ def test_the_number_of_statements_does_not_grow_with_the_batch(django_assert_num
     now = timezone.now()
     for count in (1, 50):
         messages = [MessageFactory(status=Status.SENDING) for _ in range(count)]
-        with transaction.atomic(), django_assert_num_queries(3):
+        with transaction.atomic(), django_assert_num_queries(4):
             rows = transitions.lock(m.pk for m in messages)
             changes = [Change(m.pk, Cause.RESULT, now, Status.SENT) for m in messages]
             transitions.apply(rows, changes, now=now)

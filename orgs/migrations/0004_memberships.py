@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orgs', '0002_engine'),
+        ('orgs', '0003_metric_tally'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

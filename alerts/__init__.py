@@ -1,0 +1,1 @@
+"""Telling people: checks, incidents, and the outlets notices go out by."""

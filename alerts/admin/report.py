@@ -1,0 +1,88 @@
+"""The report of the dead letter queue as a page."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.urls import reverse
+
+from messaging import queries
+from messaging.models import OutboundMessage
+from messaging.queries import DlqReport
+from orgs import database, staff
+from orgs.models import Organization
+
+PERMISSION = "messaging.view_outboundmessage"
+
+
+def may_see(request: HttpRequest) -> bool:
+    """Say whether this person may see the report."""
+    # Whoever may log in to the console is a user with permissions.
+    return bool(request.user.has_perm(PERMISSION))
+
+
+def page(request: HttpRequest) -> HttpResponse:
+    """Return the report of the organisations in this person's reach."""
+    if not may_see(request):
+        raise PermissionDenied
+    messages = staff.visible(OutboundMessage.objects.all(), request.user)
+    report = queries.dlq_report(messages, database.now())
+    context = {
+        **admin.site.each_context(request),
+        "title": "Dead letter report",
+        "report": report,
+        "list": _list_page(),
+        "actions": [(each, _list_page(error_code=each.code)) for each in report.actions],
+        "tables": _tables(report),
+    }
+    return TemplateResponse(request, "admin/alerts/report.html", context)
+
+
+def _tables(report: DlqReport) -> list[dict[str, Any]]:
+    """Return the tables; each row begins with a cell that leads to the messages."""
+    pks = dict(Organization.objects.filter(org_id__in=report.by_org).values_list("org_id", "pk"))
+    return [
+        {
+            "title": "Error codes of the last 24 hours",
+            "headers": ["Code", "Count", "Meaning", "What to do"],
+            "rows": [
+                {
+                    "link": _list_page(error_code=each.code),
+                    "name": each.code or "none",
+                    "cells": [f"{each.count:,}", each.title, each.advice],
+                }
+                for each in report.top_codes
+            ],
+        },
+        {
+            "title": "By organisation",
+            "headers": ["Organisation", "Count"],
+            "rows": [
+                {
+                    "link": _list_page(org__id__exact=str(pks[org])),
+                    "name": org,
+                    "cells": [f"{count:,}"],
+                }
+                for org, count in report.by_org.items()
+            ],
+        },
+        {
+            "title": "By channel",
+            "headers": ["Channel", "Count"],
+            "rows": [
+                {"link": _list_page(), "name": channel, "cells": [f"{count:,}"]}
+                for channel, count in report.by_channel.items()
+            ],
+        },
+    ]
+
+
+def _list_page(**query: str) -> str:
+    given = {name: value for name, value in query.items() if value}
+    path = reverse("admin:messaging_deadletter_changelist")
+    return f"{path}?{urlencode(given)}" if given else path

@@ -1,0 +1,1 @@
+"""The ways out: plain input and output, no database."""

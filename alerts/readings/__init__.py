@@ -1,0 +1,1 @@
+"""Reading the figures: each by statements that an index answers, whatever the tables' size."""

@@ -1,0 +1,87 @@
+"""Figures about circuits, numbers, quotas and processes: small tables, or the newest rows."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db.models import F
+
+from alerts.facts import BadNumber, Numbers, Processes, QuotaUse, Stop, TierChange
+from alerts.rules.surroundings import QUOTA_WARNS
+from alerts.thresholds import Thresholds
+from messaging import heartbeats
+from messaging.models import PhoneNumber, ProviderNotice
+from orgs.models import AuditEvent
+from ratelimit import quota
+from ratelimit.models import STOPS, Hold, WhatsAppRateLimit
+
+# What Meta told of a tier is news for so long.
+NEWS = timedelta(hours=24)
+TIER_TOPICS = ("phone_number_quality_update", "business_capability_update")
+MOST_ACCOUNTS = 1_000
+
+
+def circuits(_limits: Thresholds, at: datetime) -> list[Stop]:
+    """Return what Meta, or an outage, has stopped."""
+    causes = [*STOPS, Hold.Cause.PROVIDER_UNAVAILABLE]
+    stops = Hold.objects.active(at).filter(cause__in=causes).select_related("org")
+    return [
+        Stop(
+            scope=hold.get_scope_display(),
+            key=hold.key,
+            cause=hold.cause,
+            cause_label=hold.get_cause_display(),
+            code=hold.code,
+            detail=hold.detail,
+            org=hold.org.org_id if hold.org else "",
+            opened_at=hold.opened_at,
+        )
+        for hold in stops.order_by("pk")
+    ]
+
+
+def numbers(_limits: Thresholds, at: datetime) -> Numbers:
+    """Return the numbers rated RED, and the tiers that changed lately."""
+    red = PhoneNumber.objects.filter(quality_rating="RED", is_active=True, org__is_active=True)
+    return Numbers(
+        red=[
+            BadNumber(number.phone_number_id, str(number), number.org.org_id)
+            for number in red.select_related("org").order_by("pk")
+        ],
+        tiers=_tier_changes(at - NEWS),
+    )
+
+
+def _tier_changes(since: datetime) -> list[TierChange]:
+    told = ProviderNotice.objects.filter(recorded_at__gt=since, topic__in=TIER_TOPICS)
+    accounts = told.values_list("account__portfolio_id", "account__waba_id").distinct()
+    targets = {f"account:{waba_id}" for _portfolio, waba_id in accounts[:MOST_ACCOUNTS]}
+    rows = AuditEvent.objects.filter(target__in=targets, action__in=TIER_TOPICS, at__gt=since)
+    return [
+        TierChange(
+            change_id=row.pk,
+            waba_id=row.target.removeprefix("account:"),
+            org=row.org.org_id if row.org else "",
+            before=int((row.before or {}).get("portfolio_tier", 0)),
+            after=int(row.after["portfolio_tier"]),
+        )
+        for row in rows.select_related("org").order_by("pk")
+        if row.after and "portfolio_tier" in row.after
+    ]
+
+
+def quotas(_limits: Thresholds, at: datetime) -> list[QuotaUse]:
+    """Return the organisations that have used most of their quota."""
+    rows = WhatsAppRateLimit.objects.filter(reset_at__gt=at, org__is_active=True)
+    used = []
+    for row in rows.exclude(messages_sent__lt=F("quota_limit") * QUOTA_WARNS).select_related("org"):
+        status = quota.of_row(row, at)
+        if status.share >= QUOTA_WARNS:
+            used.append(QuotaUse(row.org.org_id, status.sent, status.limit, status.reset_at))
+    return used
+
+
+def processes(_limits: Thresholds, at: datetime) -> Processes:
+    """Return how long ago worker and beat were last seen."""
+    ages = {str(kind.value): age for kind, age in heartbeats.ages(at).items()}
+    return Processes(ages, heartbeats.MISSING_AFTER)
