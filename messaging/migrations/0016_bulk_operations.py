@@ -53,10 +53,6 @@ class Migration(migrations.Migration):
                 'verbose_name': 'discarded message',
             },
         ),
-        migrations.RemoveIndex(
-            model_name='outboundmessage',
-            name='idx_outbound_message_causes',
-        ),
         migrations.AddIndex(
             model_name='outboundmessage',
             index=models.Index(condition=models.Q(('status', 'FAILED')), fields=['error_code', 'org', 'failed_at', 'phone_number', 'template_name'], name='idx_dead_letter_cause'),
