@@ -61,12 +61,15 @@ UNFOLD: dict[str, Any] = {
                         "link": reverse_lazy("admin:index"),
                     },
                     _entry("All messages", "chat", "messaging_outboundmessage"),
-                    _entry(
-                        "Dead letter queue",
-                        "inbox",
-                        "messaging_deadletter",
-                        badge="messaging.admin.badges.dead_letters",
-                    ),
+                    {
+                        "title": "Dead letter queue",
+                        "icon": "inbox",
+                        "link": reverse_lazy("admin:messaging_deadletter_causes"),
+                        "active": lambda request: "/messaging/deadletter/" in request.path,
+                        "permission": "messaging.admin.badges.may_see_dead_letters",
+                        "badge": "messaging.admin.badges.dead_letters",
+                    },
+                    _entry("Operations", "published_with_changes", "messaging_bulkoperation"),
                     {
                         "title": "Send a test message",
                         "icon": "science",

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 from django.db import OperationalError, transaction
-from django.db.models import Case, F, Q, QuerySet, Value, When
+from django.db.models import Case, Exists, F, OuterRef, Q, QuerySet, Value, When
 from django.db.models.expressions import Combinable
 
 from consent import history
@@ -86,13 +86,27 @@ def answers(at: datetime | Combinable) -> QuerySet[Consent, tuple[int, str, str,
 
     Statements that ask for consent embed this query, with the database's clock as ``at``.
     """
-    answer = Case(
+    return Consent.objects.annotate(answer=_answer(at)).values_list(
+        "contact_id", "channel", "purpose", "answer"
+    )
+
+
+def allows(at: datetime | Combinable) -> Q:
+    """Return the same rule as a condition on rows with ``contact``, ``channel`` and ``purpose``."""
+    granted = Consent.objects.annotate(answer=_answer(at)).filter(
+        contact_id=OuterRef("contact_id"),
+        channel=OuterRef("channel"),
+        purpose=OuterRef("purpose"),
+        answer=ALLOWED,
+    )
+    return Q(purpose=REPLY) | Q(Exists(granted))
+
+
+def _answer(at: datetime | Combinable) -> Case:
+    return Case(
         When(~Q(status=Decision.GRANTED), then=F("status")),
         When(expires_at__lte=at, then=Value(EXPIRED)),
         default=Value(ALLOWED),
-    )
-    return Consent.objects.annotate(answer=answer).values_list(
-        "contact_id", "channel", "purpose", "answer"
     )
 
 

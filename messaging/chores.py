@@ -12,7 +12,8 @@ from django.db.models import QuerySet
 from consent.models import Consent, ConsentImport, ConsentPolicy, Contact
 from consent.transfer import importing
 from messaging import quiet_hours, withdrawals
-from messaging.models import Erasure
+from messaging.dead_letters import working
+from messaging.models import BulkOperation, Erasure
 from messaging.persons import erasing
 from orgs import database
 
@@ -61,4 +62,5 @@ def _chores() -> list[tuple[Chore, QuerySet[Any]]]:
         (quiet_hours.reconsider_people, Contact.objects.filter(zone_changed_at__isnull=False)),
         (erasing.proceed, Erasure.objects.filter(finished_at=None)),
         (importing.proceed, ConsentImport.objects.exclude(state__in=importing.ENDED)),
+        (working.proceed, BulkOperation.objects.filter(state=BulkOperation.State.RUNNING)),
     ]

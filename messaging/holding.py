@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import Protocol
 
 from django.conf import settings
+from django.db.models import Q
 
 from messaging.models import PhoneNumber
 from messaging.outcomes import Pause, Verdict
@@ -16,6 +18,15 @@ from ratelimit.models import STOPS, Hold
 
 ScopeKey = tuple[str, str]
 Active = Mapping[ScopeKey, Sequence[Hold]]  # as ratelimit.holds.active gives them
+
+# The key of each scope that stops a number, as seen from the number.
+_KEYS = {
+    Hold.Scope.NUMBER: "phone_number_id",
+    Hold.Scope.ACCOUNT: "account__waba_id",
+    Hold.Scope.APP: "account__app__app_id",
+    Hold.Scope.ORGANIZATION: "org__org_id",
+}
+_READ_KEYS = [(scope, attrgetter(path.replace("__", "."))) for scope, path in _KEYS.items()]
 
 
 class OfTemplate(Protocol):
@@ -27,12 +38,7 @@ class OfTemplate(Protocol):
 
 def scopes(number: PhoneNumber) -> set[ScopeKey]:
     """Return the scopes whose hold stops this number."""
-    return {
-        (Hold.Scope.NUMBER, number.phone_number_id),
-        (Hold.Scope.ACCOUNT, number.account.waba_id),
-        (Hold.Scope.APP, number.account.app.app_id),
-        (Hold.Scope.ORGANIZATION, number.org.org_id),
-    }
+    return {(scope, key_of(number)) for scope, key_of in _READ_KEYS}
 
 
 def on_number(active: Active, number: PhoneNumber) -> list[Hold]:
@@ -48,6 +54,28 @@ def template_key(message: OfTemplate, number: PhoneNumber) -> ScopeKey:
 def template_scope(waba_id: str, name: str, language: str) -> ScopeKey:
     """Return the scope of an account's template."""
     return Hold.Scope.TEMPLATE, f"{waba_id}/{name}/{language}"
+
+
+def stopped(found: Iterable[Hold]) -> Q:
+    """Return the condition on messages that one of these holds stops.
+
+    The holds are translated into the numbers they stop: there are few of both.
+    """
+    keys: dict[str, list[str]] = {}
+    for hold in found:
+        keys.setdefault(hold.scope, []).append(hold.key)
+    of_number = Q()
+    for scope, path in _KEYS.items():
+        of_number |= Q(**{f"{path}__in": keys.get(scope, [])})
+    numbers = PhoneNumber.objects.filter(of_number).values_list("pk", flat=True)
+    condition = Q(phone_number__in=list(numbers))
+    for key in keys.get(Hold.Scope.TEMPLATE, []):
+        waba_id, _, template = key.partition("/")
+        name, _, language = template.rpartition("/")
+        condition |= Q(
+            phone_number__account__waba_id=waba_id, template_name=name, template_language=language
+        )
+    return condition
 
 
 def unreadable(number: PhoneNumber, now: datetime) -> HoldRequest:

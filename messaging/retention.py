@@ -9,7 +9,14 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from messaging import stock
-from messaging.models import InboundMessage, OutboundMessage, WebhookDelivery
+from messaging.models import (
+    BulkOperation,
+    Discard,
+    InboundMessage,
+    OutboundMessage,
+    WebhookDelivery,
+)
+from messaging.models.bulk import UNDO_FOR
 from messaging.states import Status
 from orgs import database, tallies
 from orgs.append_only import deletion_allowed
@@ -74,6 +81,36 @@ def purge_inbound_texts() -> int:
     with transaction.atomic():
         ids = _oldest(InboundMessage.objects.filter(received_at__lt=cutoff).exclude(text=""))
         return InboundMessage.objects.filter(pk__in=ids).update(text="")
+
+
+def purge_discards() -> int:
+    """Forget one batch of discards that can no longer be undone; return how many."""
+    with transaction.atomic():
+        ids = list(
+            Discard.objects.select_for_update(skip_locked=True)
+            .filter(discarded_at__lt=database.now() - UNDO_FOR)
+            .order_by("discarded_at")
+            .values_list("pk", flat=True)[:BATCH]
+        )
+        Discard.objects.filter(pk__in=ids).delete()
+    return len(ids)
+
+
+def purge_operations() -> int:
+    """Delete one batch of ended bulk operations, kept as long as messages; return how many."""
+    cutoff = _cutoff(settings.OUTBOUND_MESSAGE_RETENTION_DAYS)
+    if cutoff is None:
+        return 0
+    with transaction.atomic():
+        ids = list(
+            BulkOperation.objects.select_for_update(skip_locked=True)
+            .filter(pk__lt=first_uuid7(cutoff), updated_at__lt=cutoff)
+            .exclude(state=BulkOperation.State.RUNNING)
+            .order_by("pk")
+            .values_list("pk", flat=True)[:BATCH]
+        )
+        BulkOperation.objects.filter(pk__in=ids).delete()
+    return len(ids)
 
 
 def _oldest(rows: QuerySet[InboundMessage]) -> list[int]:

@@ -56,7 +56,7 @@ MOVES: dict[Status, dict[Status, str]] = {
         Status.QUEUED: "requeued",
         Status.SENT: "sent receipt after DELIVERY_UNKNOWN",
         Status.DELIVERED: "proof of delivery",
-        Status.CANCELLED: "discarded by staff",
+        Status.CANCELLED: "discarded, with a reason",
     },
     Status.CANCELLED: {
         Status.SENT: "receipt of an attempt whose answer was lost",

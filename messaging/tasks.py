@@ -98,3 +98,5 @@ def purge() -> None:
     drain(retention.purge_webhooks)
     drain(retention.purge_inbound)
     drain(retention.purge_inbound_texts)
+    drain(retention.purge_discards)
+    drain(retention.purge_operations)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from messaging import holding, wake
 from messaging.models import BusinessAccount, MessageTemplate, OutboundMessage
@@ -122,16 +123,34 @@ def unsendable(asked: Collection[AccountKey]) -> dict[AccountKey, str]:
     """Return those of the templates that Meta has put an end to, with the status it gave them."""
     if not asked:
         return {}
-    over = MessageTemplate.objects.filter(
-        status__in=[status for status, then in SENDABLE.items() if then is Sendable.NEVER],
-        account__in={account for account, _name, _language in asked},
-        name__in={name for _account, name, _language in asked},
-    ).values_list("account_id", "name", "language", "status")
+    over = (
+        _ended()
+        .filter(
+            account__in={account for account, _name, _language in asked},
+            name__in={name for _account, name, _language in asked},
+        )
+        .values_list("account_id", "name", "language", "status")
+    )
     return {
         (account, name, language): status
         for account, name, language, status in over
         if (account, name, language) in asked
     }
+
+
+def has_ended() -> Q:
+    """Return the same rule as a condition on messages."""
+    theirs = _ended().filter(
+        account=OuterRef("phone_number__account"),
+        name=OuterRef("template_name"),
+        language=OuterRef("template_language"),
+    )
+    return ~Q(template_name="") & Q(Exists(theirs))
+
+
+def _ended() -> QuerySet[MessageTemplate]:
+    never = [status for status, then in SENDABLE.items() if then is Sendable.NEVER]
+    return MessageTemplate.objects.filter(status__in=never)
 
 
 def _entries(change: _Change) -> list[audit.Entry]:

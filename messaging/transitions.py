@@ -99,6 +99,7 @@ class Change:
     retries: bool = False  # back to the queue after an attempt that counted
     code: str = ""
     text: str = ""
+    failed_at: datetime | None = None  # of a failure that is restored; None: now
     # Facts, written whatever the table says; times only ever move to the earlier one.
     charge: int = 0
     provider_message_id: str = ""
@@ -224,7 +225,7 @@ def _move(row: Row, change: Change) -> None:
     row.max_attempts += change.extra_attempts
     row.error_code = change.code
     row.error_message = change.text[:500]
-    row.failed_at = change.at if status == Status.FAILED else None
+    row.failed_at = (change.failed_at or change.at) if status == Status.FAILED else None
 
 
 def _keep_facts(row: Row, change: Change) -> bool:

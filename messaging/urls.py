@@ -10,6 +10,7 @@ from messaging.api import (
     health,
     inbound,
     messages,
+    operations,
     quota,
     sending,
     templates,
@@ -28,6 +29,12 @@ urlpatterns = [
     path("outbound-messages/batch", batches.MessageBatch.as_view(), name="message-batch"),
     path("outbound-messages/dlq", dlq.DeadLetterList.as_view(), name="dlq-list"),
     path("outbound-messages/dlq/report", dlq.DeadLetterReport.as_view(), name="dlq-report"),
+    path(
+        "outbound-messages/dlq/requeue", operations.RequeueDeadLetters.as_view(), name="dlq-requeue"
+    ),
+    path(
+        "outbound-messages/dlq/discard", operations.DiscardDeadLetters.as_view(), name="dlq-discard"
+    ),
     path("outbound-messages/<uuid:pk>", messages.MessageDetail.as_view(), name="message-detail"),
     path(
         "outbound-messages/<uuid:pk>/cancel",
@@ -38,6 +45,23 @@ urlpatterns = [
         "outbound-messages/<uuid:pk>/retry", messages.RetryMessage.as_view(), name="message-retry"
     ),
     path("outbound-health", health.OutboundHealth.as_view(), name="outbound-health"),
+    path(
+        "outbound-messages/<uuid:pk>/discard",
+        messages.DiscardMessage.as_view(),
+        name="message-discard",
+    ),
+    path(
+        "outbound-messages/<uuid:pk>/restore",
+        messages.RestoreMessage.as_view(),
+        name="message-restore",
+    ),
+    path("operations", operations.OperationList.as_view(), name="operation-list"),
+    path("operations/<uuid:pk>", operations.OperationDetail.as_view(), name="operation-detail"),
+    path("operations/<uuid:pk>/stop", operations.StopOperation.as_view(), name="operation-stop"),
+    path(
+        "operations/<uuid:pk>/resume", operations.ResumeOperation.as_view(), name="operation-resume"
+    ),
+    path("operations/<uuid:pk>/undo", operations.UndoOperation.as_view(), name="operation-undo"),
     path("phone-numbers", sending.PhoneNumberList.as_view(), name="number-list"),
     path(
         "phone-numbers/<str:phone_number_id>/pause",

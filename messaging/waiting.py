@@ -12,7 +12,7 @@ from consent import quiet
 from consent.models import Purpose
 from consent.quiet import QuietHours
 from messaging import holding
-from messaging.models import OutboundMessage, PhoneNumber
+from messaging.models import OutboundMessage
 from messaging.states import Status
 from ratelimit import holds, quota
 from ratelimit.models import Hold
@@ -128,10 +128,7 @@ def _lasts(until: datetime | None) -> tuple[bool, float]:
 
 
 def condition(reason: str, now: datetime) -> Q:
-    """Return what tells the queued messages that wait for one of REASONS, perhaps among others.
-
-    The holds are read and translated into the numbers they stop: there are few of both.
-    """
+    """Return what tells the queued messages that wait for one of REASONS, perhaps among others."""
     later = Q(due_at__gt=now)
     first_time = Q(held_by="", last_attempt_number=0)
     by_reason = {
@@ -152,22 +149,7 @@ def condition(reason: str, now: datetime) -> Q:
 
 def _held_for(cause: str, now: datetime) -> Q:
     held = [hold for found in holds.active(now).values() for hold in found if hold.cause == cause]
-    keys: dict[str, list[str]] = {}
-    for hold in held:
-        keys.setdefault(hold.scope, []).append(hold.key)
-    numbers = PhoneNumber.objects.filter(
-        Q(phone_number_id__in=keys.get(Hold.Scope.NUMBER, []))
-        | Q(account__waba_id__in=keys.get(Hold.Scope.ACCOUNT, []))
-        | Q(account__app__app_id__in=keys.get(Hold.Scope.APP, []))
-        | Q(org__org_id__in=keys.get(Hold.Scope.ORGANIZATION, []))
-    )
-    found = Q(phone_number__in=list(numbers.values_list("pk", flat=True)) if held else [])
-    for key in keys.get(Hold.Scope.TEMPLATE, []):
-        waba_id, _, template = key.partition("/")
-        name, _, language = template.rpartition("/")
-        found |= Q(
-            phone_number__account__waba_id=waba_id, template_name=name, template_language=language
-        )
+    found = holding.stopped(held)
     if cause == Hold.Cause.THROTTLE:
         found |= Q(org__in=list(quota.throttled(now)))
     return found

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.expressions import Combinable
 
 from messaging.models import PhoneNumber, ServiceWindow
@@ -52,6 +52,14 @@ def open_at(at: datetime | Combinable) -> QuerySet[ServiceWindow, Pair]:
     return ServiceWindow.objects.filter(last_inbound_at__gt=at - OPEN_FOR).values_list(
         "phone_number_id", "contact_id"
     )
+
+
+def keeps_out(at: datetime | Combinable) -> Q:
+    """Return the condition on messages that need the window while theirs is closed."""
+    theirs = open_at(at).filter(
+        phone_number_id=OuterRef("phone_number_id"), contact_id=OuterRef("contact_id")
+    )
+    return ~Q(kind=TEMPLATE) & ~Q(Exists(theirs))
 
 
 class _OfPair(Protocol):

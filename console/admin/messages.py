@@ -68,13 +68,15 @@ class MessageAdmin(OutboundMessageAdmin):
         if message.status in EXPLAINED:
             text = "Why is it not going?" if message.status == Status.QUEUED else "Would it go?"
             buttons.append((text, "?explain=1#explain"))
-        for text, action, may in (
-            ("Requeue", "requeue_one", self.has_requeue_permission),
-            ("Cancel", "cancel_one", self.has_cancel_permission),
-            ("Show the recipient", "show_recipient", self.has_unmask_permission),
-            ("Show the content", "show_content", self.has_open_permission),
+        for text, action, may, only in (
+            ("Requeue", "requeue_one", self.has_requeue_permission, Status.FAILED),
+            ("Cancel", "cancel_one", self.has_cancel_permission, Status.QUEUED),
+            ("Discard", "discard_one", self.has_discard_permission, Status.FAILED),
+            ("Undo discard", "restore_one", self.has_restore_permission, Status.CANCELLED),
+            ("Show the recipient", "show_recipient", self.has_unmask_permission, None),
+            ("Show the content", "show_content", self.has_open_permission, None),
         ):
-            if may(request, message.pk):
+            if only in {None, message.status} and may(request, message.pk):
                 address = reverse(f"admin:messaging_outboundmessage_{action}", args=[message.pk])
                 buttons.append((text, address))
         return buttons

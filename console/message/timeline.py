@@ -51,13 +51,20 @@ _TITLES = {
     (Cause.RESCUE, "resend"): "No evidence came; it is sent again",
     (Cause.STAFF, "requeued"): "Requeued by staff",
     (Cause.STAFF, "cancelled"): "Cancelled by staff",
+    (Cause.STAFF, "discarded"): "Discarded by staff",
+    (Cause.STAFF, "restored"): "Discard undone by staff",
     (Cause.CLIENT, "requeued"): "Retried by the client",
     (Cause.CLIENT, "cancelled"): "Cancelled by the client",
+    (Cause.CLIENT, "discarded"): "Discarded by the client",
+    (Cause.CLIENT, "restored"): "Discard undone by the client",
     (Cause.EXPIRY, "cancelled"): "Expired before it could be sent",
     (Cause.CONSENT, "cancelled"): "Withdrawn: there is no consent",
 }
 # Told by the message's own timeline already.
-_TOLD = ("message.requeued", "message.cancelled")
+_TOLD = (
+    *("message.requeued", "message.cancelled"),
+    *("message.discarded", "message.discard_undone"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,3 +16,8 @@ def dead_letters(request: HttpRequest) -> str:
     return str(
         queries.dead_letter_count(staff.visible(OutboundMessage.objects.all(), request.user))
     )
+
+
+def may_see_dead_letters(request: HttpRequest) -> bool:
+    """Say whether the sidebar shows the dead letter queue."""
+    return bool(request.user.has_perm("messaging.view_outboundmessage"))

@@ -19,6 +19,7 @@ from unfold.decorators import action, display
 from consent.phones import mask, to_e164
 from messaging import operations, queries
 from messaging.admin import confirming, message_filters
+from messaging.admin.discarding import Discarding
 from messaging.admin.message_list import WAITING, MessageChangeList
 from messaging.models import OutboundAttempt, OutboundMessage
 from messaging.operations import Instruction
@@ -41,6 +42,16 @@ EXPLANATIONS = {
     "fresh attempts; consent and expiry are asked again first.",
     "cancel": "{count} selected. Those that are queued at this moment will be withdrawn; one "
     "that a worker has already taken may still arrive.",
+    "discard": "{count} selected. Those that are failed at this moment leave the dead letter "
+    "queue and are not sent; for a day that can be undone.",
+    "restore": "{count} selected. Those that were discarded within a day come back to the dead "
+    "letter queue as the failures they were; nothing is sent by that.",
+}
+_DONE = {
+    "requeue": "requeued",
+    "cancel": "cancelled",
+    "discard": "discarded",
+    "restore": "restored",
 }
 
 # Neither shown in the list nor needed to say what a message waits for.
@@ -56,7 +67,7 @@ Operation = Callable[[Sequence[uuid.UUID], Instruction], list[uuid.UUID]]
 
 
 @admin.register(OutboundMessage)
-class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
+class OutboundMessageAdmin(Discarding, ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
     """Every message; staff read here and act through the same functions as the API."""
 
     list_display = [
@@ -78,7 +89,10 @@ class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
     search_fields = ["id"]
     search_help_text = "Message id, wamid, phone number (E.164) or your reference; exact."
     actions = ["requeue_selected", "cancel_selected"]
-    actions_detail = ["requeue_one", "cancel_one", "show_recipient", "show_content"]
+    actions_detail = [
+        *("requeue_one", "cancel_one", "discard_one", "restore_one"),
+        *("show_recipient", "show_content"),
+    ]
     show_recipient = revealing(
         "Show the recipient",
         permission="unmask",
@@ -94,7 +108,7 @@ class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:
         """Take the filters' own parameters for no fields, though some bear their names."""
-        own = {kind.parameter_name for kind in message_filters.ALL}
+        own = {kind.parameter_name for kind in self.list_filter}
         return lookup in own or bool(super().lookup_allowed(lookup, value, request))
 
     def get_changelist(self, _request: HttpRequest, **_extra: Any) -> type[MessageChangeList]:
@@ -256,10 +270,9 @@ class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
         )
 
     def _report(self, request: HttpRequest, asked: int, done: int, verb: str) -> None:
-        word = "requeued" if verb == "requeue" else "cancelled"
         level = messages.SUCCESS if done else messages.WARNING
         left = f" {asked - done} left as they were." if asked > done else ""
-        self.message_user(request, f"{done} message(s) {word}.{left}", level)
+        self.message_user(request, f"{done} message(s) {_DONE[verb]}.{left}", level)
 
 
 def _matches(term: str) -> Q:

@@ -145,3 +145,35 @@ class RetryMessage(MessageAction):
     def post(self, request: Request, pk: uuid.UUID) -> Response:
         """Requeue it with fresh attempts; 409 when it has not failed."""
         return self.act(request, pk)
+
+
+class DiscardMessage(MessageAction):
+    """Take a failed message out of the dead letter queue."""
+
+    verb = staticmethod(operations.discard)
+    refusal = "Only a failed message can be discarded."
+
+    @extend_schema(
+        summary="Discard a failed message",
+        request=ReasonSerializer,
+        responses=schema.with_problems({200: MessageSerializer}, 401, 403, 404, 409),
+    )
+    def post(self, request: Request, pk: uuid.UUID) -> Response:
+        """Cancel it, which can be undone for a day; 409 when it has not failed."""
+        return self.act(request, pk)
+
+
+class RestoreMessage(MessageAction):
+    """Undo the discard of a message."""
+
+    verb = staticmethod(operations.restore)
+    refusal = "Only a message that was discarded within the last day can be restored."
+
+    @extend_schema(
+        summary="Undo the discard of a message",
+        request=ReasonSerializer,
+        responses=schema.with_problems({200: MessageSerializer}, 401, 403, 404, 409),
+    )
+    def post(self, request: Request, pk: uuid.UUID) -> Response:
+        """Bring it back as the failure it was; 409 when that is not possible any more."""
+        return self.act(request, pk)

@@ -2,6 +2,7 @@
 
 from messaging.models.accounts import BusinessAccount, MetaApp, PhoneNumber, ServiceWindow
 from messaging.models.activity import Activity
+from messaging.models.bulk import BulkOperation, Discard
 from messaging.models.health import HealthReport
 from messaging.models.heartbeats import Heartbeat
 from messaging.models.inbound import InboundMessage
@@ -18,8 +19,10 @@ from messaging.models.webhooks import WebhookDelivery, WebhookEvent
 
 __all__ = [
     "Activity",
+    "BulkOperation",
     "BusinessAccount",
     "DeadLetter",
+    "Discard",
     "Erasure",
     "HealthReport",
     "Heartbeat",

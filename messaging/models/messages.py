@@ -186,6 +186,16 @@ class OutboundMessage(models.Model):
                 condition=Q(status=Status.FAILED),
                 name="idx_outbound_message_dead",
             ),
+            # Only failed messages pay for these: groups and counts by whatever they have in
+            # common, and the list and operations on all that match, which go by id.
+            models.Index(
+                fields=["error_code", "org", "failed_at", "phone_number", "template_name"],
+                condition=Q(status=Status.FAILED),
+                name="idx_dead_letter_cause",
+            ),
+            models.Index(
+                fields=["id"], condition=Q(status=Status.FAILED), name="idx_dead_letter_id"
+            ),
             # A message enters it with its second attempt only.
             models.Index(
                 fields=["attempt_count", "created_at"],

@@ -14,6 +14,7 @@ from consent import remembered
 from consent.models import Consent, Contact
 from messaging import channels, transitions
 from messaging.models import (
+    Discard,
     Erasure,
     InboundMessage,
     OutboundAttempt,
@@ -191,6 +192,7 @@ def _empty(message_ids: Sequence[uuid.UUID], now: datetime) -> None:
         error_message="",
         updated_at=now,
     )
+    Discard.objects.filter(message_id__in=message_ids).delete()
     OutboundAttempt.objects.filter(message_id__in=message_ids).update(
         provider_message_id="", error_message="", excerpt="", trace_id=""
     )

@@ -21,7 +21,7 @@ PAGES = {
     "dashboard": "/admin/",
     "messages": "/admin/messaging/outboundmessage/",
     "message": "/admin/messaging/outboundmessage/?status=DELIVERED/first",
-    "dead-letters": "/admin/messaging/deadletter/",
+    "dead-letters": "/admin/messaging/deadletter/causes/",
     "templates": "/admin/messaging/messagetemplate/",
     "template": "/admin/messaging/messagetemplate/?q=order_update/first",
     "numbers": "/admin/messaging/phonenumber/",

@@ -59,6 +59,8 @@ def act(client: Client, url: str, name: str, *messages: OutboundMessage, **field
 PAGES = [
     "messaging_outboundmessage",
     "messaging_deadletter",
+    "messaging_bulkoperation",
+    "messaging_discard",
     "messaging_webhookdelivery",
     "messaging_phonenumber",
     "messaging_businessaccount",
