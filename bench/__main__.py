@@ -10,7 +10,18 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from bench import alerts, consents, dispatch, fairness, growth, idle, intake, limits, webhooks
+from bench import (
+    alerts,
+    consents,
+    dispatch,
+    fairness,
+    gauges,
+    growth,
+    idle,
+    intake,
+    limits,
+    webhooks,
+)
 from bench.report import Report
 from tests import services
 
@@ -19,6 +30,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "consents": consents.run,
     "dispatch": dispatch.run,
     "fairness": fairness.run,
+    "gauges": gauges.run,
     "growth": growth.run,
     "idle": idle.run,
     "intake": intake.run,
@@ -38,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         "--large", action="store_true", help="growth: ten million rows too; consents: a million"
     )
     parser.add_argument(
-        "--messages", type=int, default=alerts.SIZE, help="alerts: rows of the message table"
+        "--messages", type=int, help="rows of the table; alerts: a million, gauges: 200,000"
     )
     parser.add_argument("--output", default="var/bench", help="folder for the JSON files")
     options = parser.parse_args(arguments)

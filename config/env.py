@@ -83,6 +83,16 @@ def seconds(name: str, default: float, *, at_least: float = 0.0) -> float:
     return number
 
 
+def share(name: str, default: float) -> float:
+    """Return a number from 0 to 1."""
+    value = raw(name)
+    number = default if value is None else _convert(name, value, float, "a number from 0 to 1")
+    if not 0.0 <= number <= 1.0:
+        message = f"{name} must be a number from 0 to 1."
+        raise ImproperlyConfigured(message)
+    return number
+
+
 def words(name: str, default: Sequence[str] = ()) -> list[str]:
     """Return a comma-separated list without empty entries."""
     value = raw(name)
@@ -125,16 +135,6 @@ def database(name: str) -> dict[str, Any]:
         message = f"{name} must look like postgres://user:password@host:5432/name."
         raise ImproperlyConfigured(message) from error
     return settings
-
-
-def share(name: str, default: float) -> float:
-    """Return a share from 0 to 1."""
-    value = raw(name)
-    number = default if value is None else _convert(name, value, float, "a share such as 0.3")
-    if not 0.0 <= number <= 1.0:
-        message = f"{name} must be a share from 0 to 1."
-        raise ImproperlyConfigured(message)
-    return number
 
 
 def email(name: str, default: str) -> dict[str, Any]:

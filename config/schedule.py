@@ -45,6 +45,12 @@ DEFAULTS = (
         "Accounts whose templates are due are read from Meta; each every 15 minutes.",
     ),
     Entry(
+        "Refresh the health figures",
+        "messaging.refresh_health",
+        30,
+        "Whoever asks for an organisation's health often need not wait for it.",
+    ),
+    Entry(
         "Tidy up the limits",
         "ratelimit.tidy",
         60,

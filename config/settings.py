@@ -295,6 +295,15 @@ OUTBOUND_API_KEY_CACHE_SECONDS = env.seconds("OUTBOUND_API_KEY_CACHE_SECONDS", 5
 # address); with neither set it is off in production.
 OUTBOUND_METRICS_TOKEN = env.text("OUTBOUND_METRICS_TOKEN", "")
 OUTBOUND_METRICS_NETWORKS = env.networks("OUTBOUND_METRICS_NETWORKS")
+# Traces go to this address by OTLP over HTTP, for example http://collector:4318/v1/traces; empty:
+# tracing is off.
+OUTBOUND_TRACING_ENDPOINT = (
+    env.url("OUTBOUND_TRACING_ENDPOINT", schemes=["http", "https"])
+    if env.raw("OUTBOUND_TRACING_ENDPOINT")
+    else ""
+)
+# The share of messages that are traced, from 0 to 1.
+OUTBOUND_TRACING_SHARE = env.share("OUTBOUND_TRACING_SHARE", 1.0)
 
 # --- Sending --------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 application = get_wsgi_application()
 
-from orgs import measures  # noqa: E402 - needs the app registry
+from messaging import tracing  # noqa: E402 - these need the app registry
+from orgs import measures  # noqa: E402
 
 measures.start()
+tracing.start()

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Protocol
 
 from messaging import metrics
@@ -89,7 +90,12 @@ def accepted_lines(channel: str, count: int) -> list[Line]:
 
 def queue_line(channel: str, by: float) -> Line:
     """Return so many more, or fewer, messages on their way."""
-    return Line(QUEUE_DEPTH, tallies.labels_text({"channel": channel}), by)
+    return Line(QUEUE_DEPTH, _of_channel(channel), by)
+
+
+@cache
+def _of_channel(channel: str) -> str:
+    return tallies.labels_text({"channel": channel})
 
 
 def dlq_line(channel: str, code: str, by: float) -> Line:

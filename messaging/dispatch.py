@@ -18,6 +18,8 @@ from messaging import (
     metrics,
     opt_outs,
     outcomes,
+    traced,
+    tracing,
     transitions,
 )
 from messaging.circuit import Signs
@@ -66,6 +68,7 @@ def record(answers: Sequence[Answered]) -> None:
     claim it was sent under. A scope the provider stopped is put on hold in the same
     transaction.
     """
+    begun = tracing.now()
     with transaction.atomic():
         now = database.now()
         policy = outcomes.current_policy()
@@ -121,6 +124,7 @@ def record(answers: Sequence[Answered]) -> None:
         ]
         limits.note(fresh, pauses, now)
     _measure(answers)
+    traced.recorded(answers, begun)
     _log(answers)
 
 

@@ -10,7 +10,7 @@ from time import monotonic
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from messaging import channels, claims, dispatch, heartbeats, limits
+from messaging import channels, claims, dispatch, heartbeats, limits, traced, tracing
 from messaging.claims import Claim
 from messaging.courier import Courier
 from messaging.in_flight import InFlight
@@ -107,6 +107,7 @@ class Dispatcher:
 
     def _claim(self) -> int:
         self._look_at = monotonic() + settings.OUTBOUND_TICK_SECONDS
+        begun = tracing.now()
         busy = self._in_flight.by_number()
 
         def ceiling(number: PhoneNumber) -> int:
@@ -134,6 +135,7 @@ class Dispatcher:
             pause = 0.0 if len(claim.messages) >= LARGE_CLAIM else SATURATED_SECONDS
             self._look_at = monotonic() + pause
         self._hand_over(claim)
+        traced.claimed(claim.messages, begun)
         if claim.messages:
             self._pace.note_lag(len(claim.messages), steady_seconds() - claim.decided_at)
         return len(claim.messages)

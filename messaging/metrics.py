@@ -12,6 +12,12 @@ from functools import cache
 from prometheus_client import Counter, Histogram
 
 from messaging.models import OutboundMessage, WebhookEvent
+from messaging.models.messages import (
+    DELIVERY_UNKNOWN,
+    OUTSIDE_SERVICE_WINDOW,
+    TEMPLATE_NOT_SENDABLE,
+)
+from messaging.providers.whatsapp.errors import DEFAULT_TABLE
 from orgs.tallies import Tally
 
 QUEUED = Tally(
@@ -56,8 +62,9 @@ WEBHOOK_EVENTS = Counter(
 
 OTHER = "other"
 NONE = "none"
+_OWN_CODES = (DELIVERY_UNKNOWN, OUTSIDE_SERVICE_WINDOW, TEMPLATE_NOT_SENDABLE)
 # Meta's codes are numbers, ours are words in capitals.
-_CODE = re.compile(r"\d{1,6}|[A-Z_]{1,32}")
+_CODE = re.compile(r"\d{1,7}|[A-Z_]{1,32}")
 
 
 def code_label(code: str) -> str:
@@ -74,10 +81,16 @@ webhook_events = cache(WEBHOOK_EVENTS.labels)
 
 
 def begin() -> None:
-    """Begin the series of the one channel that sends, and of all results, at 0."""
+    """Begin the series of the one channel that sends, and of all results, at 0.
+
+    Also those of the codes we know: of a series that begins with 50 failures Prometheus would see
+    no increase.
+    """
     channel = OutboundMessage.Channel.WHATSAPP.value
     for tally in (QUEUED, SENT, RETRIED):
         tally.begin(channel)
+    for code in sorted({*DEFAULT_TABLE.rules, *_OWN_CODES}):
+        FAILED.begin(channel, code_label(code))
     delivery_seconds(channel)
     for result in WebhookEvent.Result.values:
         webhook_events(result)

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from django.db import DatabaseError, InterfaceError, OperationalError, transaction
 
-from messaging import channels, events, metrics
+from messaging import channels, events, metrics, traced
 from messaging.events import Item
 from messaging.models import WebhookDelivery, WebhookEvent
 from messaging.persons import arriving
@@ -178,6 +178,7 @@ def _measure(reads: Sequence[_Read], rows: Sequence[WebhookEvent], now: datetime
         metrics.WEBHOOK_LAG_SECONDS.observe(max(0.0, lag))
     for result, count in Counter(row.result for row in rows).items():
         metrics.webhook_events(result).inc(count)
+    traced.received((read.delivery for read in reads), rows, now)
 
 
 def _empty_erased(items: Iterable[Item], rows: Iterable[WebhookEvent]) -> None:

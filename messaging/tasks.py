@@ -6,7 +6,7 @@ import logging
 
 from celery import shared_task
 
-from messaging import expiry, receipts, rescue, retention, stock, stops, template_sync, wake
+from messaging import expiry, health, receipts, rescue, retention, stock, stops, template_sync, wake
 from messaging.draining import drain
 from orgs import tallies
 
@@ -57,6 +57,12 @@ def probe_stops() -> None:
 def sync_templates() -> None:
     """Ask Meta for the templates of the accounts that are due."""
     drain(template_sync.sync_due)
+
+
+@shared_task(name="messaging.refresh_health")
+def refresh_health() -> None:
+    """Have the figures ready for those who ask for them."""
+    health.refresh()
 
 
 @shared_task(name="messaging.check_counts")

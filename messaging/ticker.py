@@ -12,7 +12,7 @@ from celery import bootsteps
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from messaging import chores, draining, receipts, rescue, wake
+from messaging import chores, draining, receipts, rescue, tracing, wake
 from messaging.dispatcher import Dispatcher
 from orgs import measures
 
@@ -46,6 +46,7 @@ class Ticker:
         """Start looking."""
         draining.stopping.clear()
         measures.start()
+        tracing.start()
         wake.listen(wake.SEND, self._dispatcher.look)
         wake.listen(wake.RECEIPTS, self._receipts.look)
         for thread in self._threads:
@@ -63,6 +64,7 @@ class Ticker:
             if thread.is_alive():
                 thread.join(max(0.0, end - monotonic()))
         measures.stop()
+        tracing.stop()
 
     def _dispatch(self) -> None:
         """Run the dispatcher; whatever breaks it, it begins again."""

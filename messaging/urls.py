@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from django.urls import path
 
-from messaging.api import batches, dlq, inbound, messages, quota, sending, templates, webhooks
+from messaging.api import (
+    batches,
+    dlq,
+    health,
+    inbound,
+    messages,
+    quota,
+    sending,
+    templates,
+    webhooks,
+)
 
 # Webhooks are the busiest, then new messages.
 urlpatterns = [
@@ -27,6 +37,7 @@ urlpatterns = [
     path(
         "outbound-messages/<uuid:pk>/retry", messages.RetryMessage.as_view(), name="message-retry"
     ),
+    path("outbound-health", health.OutboundHealth.as_view(), name="outbound-health"),
     path("phone-numbers", sending.PhoneNumberList.as_view(), name="number-list"),
     path(
         "phone-numbers/<str:phone_number_id>/pause",

@@ -7,11 +7,11 @@ not be lost are tallies instead.
 
 from __future__ import annotations
 
-import atexit
 import logging
 import os
 import threading
 from collections.abc import Iterator
+from multiprocessing.util import Finalize
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from prometheus_client import REGISTRY
@@ -69,7 +69,8 @@ class _Publisher:
             self._pid = os.getpid()
         self._stopping.clear()
         threading.Thread(target=self._run, name="measures", daemon=True).start()
-        atexit.register(self.stop)
+        # Not atexit: the processes that a web server starts by multiprocessing end without it.
+        Finalize(None, self.stop, exitpriority=10)
 
     def stop(self) -> None:
         """Publish a last time."""

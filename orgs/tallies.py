@@ -48,6 +48,7 @@ class Tally:
         self._labels = tuple(labels)
         # Never counted in: it tells the page the name, the text and which series begin at 0.
         self._declared = Counter(name, documentation, self._labels)
+        self._texts: dict[tuple[str, ...], str] = {}  # of the series counted so far: few
 
     def begin(self, *values: str) -> None:
         """Show the series from the start, as 0."""
@@ -56,7 +57,10 @@ class Tally:
 
     def line(self, *values: str, by: float = 1) -> Line:
         """Return what counts so many of a series, for ``tallies.add``."""
-        return Line(self.name, labels_text(self._named(values)), by)
+        text = self._texts.get(values)
+        if text is None:
+            text = self._texts[values] = labels_text(self._named(values))
+        return Line(self.name, text, by)
 
     def add(self, *values: str, by: float = 1) -> None:
         """Count so many of a series; inside the transaction of what is counted."""
@@ -68,7 +72,7 @@ class Tally:
         rows = MetricTally.objects.filter(name=line.name, labels=line.labels)
         return rows.aggregate(value=Sum("value"))["value"] or 0.0
 
-    def _named(self, values: Sequence[str]) -> dict[str, str]:
+    def _named(self, values: tuple[str, ...]) -> dict[str, str]:
         return {
             name: value[:LONGEST_LABEL] for name, value in zip(self._labels, values, strict=True)
         }

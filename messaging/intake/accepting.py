@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from django.db import OperationalError, connection, transaction
 
-from messaging import wake
+from messaging import traced, tracing, wake
 from messaging.intake import rows, statement, templates
 from messaging.intake.refusals import key_conflict, refusal
 from messaging.intake.requests import Accepted, Answer, Finding, MessageRequest, Submission
@@ -31,6 +31,7 @@ def accept(org: Organization, requests: Sequence[MessageRequest], actor: str) ->
     """
     if not requests:
         return []
+    begun = tracing.now()
     first_of: dict[str, int] = {}
     leaders: dict[int, MessageRequest] = {}
     for place, request in enumerate(requests):
@@ -42,8 +43,14 @@ def accept(org: Organization, requests: Sequence[MessageRequest], actor: str) ->
         if place not in answers and request.idempotency_key is not None:
             leader = first_of[request.idempotency_key]
             answers[place] = _repeated(request, requests[leader], answers[leader])
-    if any(isinstance(answer, Accepted) and not answer.replayed for answer in answers.values()):
+    fresh = {
+        answer.message.pk: answer.message
+        for answer in answers.values()
+        if isinstance(answer, Accepted) and not answer.replayed
+    }
+    if fresh:
         wake.on_commit(wake.SEND)
+        traced.accepted(fresh.values(), begun)
     return [answers[place] for place in range(len(requests))]
 
 

@@ -1,6 +1,7 @@
 """The tables of the app, by life cycle."""
 
 from messaging.models.accounts import BusinessAccount, MetaApp, PhoneNumber, ServiceWindow
+from messaging.models.health import HealthReport
 from messaging.models.heartbeats import Heartbeat
 from messaging.models.inbound import InboundMessage
 from messaging.models.messages import (
@@ -18,6 +19,7 @@ __all__ = [
     "BusinessAccount",
     "DeadLetter",
     "Erasure",
+    "HealthReport",
     "Heartbeat",
     "InboundMessage",
     "MessageEvent",

@@ -101,6 +101,8 @@ class Result:
     retry_after_seconds: float | None = None  # what the provider asked for, if it did
     http_status: int | None = None
     duration_ms: int = 0
+    # By the clock on the wall, nanoseconds since 1970; 0: nobody looked.
+    answered_at: int = field(default=0, compare=False)
     trace_id: str = ""  # fbtrace_id, for Meta's support
     excerpt: str = ""  # redacted start of an answer we could not understand, bounded
 

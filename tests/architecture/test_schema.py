@@ -28,6 +28,7 @@ def test_the_schema_has_no_errors_or_warnings(capsys):
         ("/api/v1/outbound-messages/{id}/retry", "post"),
         ("/api/v1/outbound-messages/dlq", "get"),
         ("/api/v1/outbound-messages/dlq/report", "get"),
+        ("/api/v1/outbound-health", "get"),
         ("/api/v1/rate-limits/whatsapp/quota", "get"),
         ("/api/v1/rate-limits/whatsapp/quota", "put"),
         ("/api/v1/consents", "post"),

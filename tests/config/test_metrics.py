@@ -84,6 +84,8 @@ def test_series_begin_at_zero(client):
     samples = scrape(client)
     for name in ("queued", "sent", "retry"):
         assert value(samples, f"outbound_message_{name}_total", channel="WHATSAPP") == 0
+    known = {"channel": "WHATSAPP", "error_code": "131026"}
+    assert value(samples, "outbound_message_failed_total", **known) == 0
     assert value(samples, "outbound_webhook_events_total", result="POISON") is not None
     assert value(samples, "outbound_circuits_open", cause="credentials") == 0
     assert value(samples, "outbound_heartbeat_age_seconds", kind="beat") == float("inf")

@@ -57,6 +57,9 @@ def test_production_starts_with_what_it_needs_and_without_debug(tmp_path):
         ("OUTBOUND_RETRY_SCHEDULE_SECONDS", "0,-1"),
         ("OUTBOUND_LEASE_SECONDS", "10"),
         ("WHATSAPP_CLOUD_API_BASE_URL", "graph.facebook.com"),
+        ("OUTBOUND_METRICS_NETWORKS", "10.0.0.0/8,10.0.0.1/8"),
+        ("OUTBOUND_TRACING_ENDPOINT", "collector:4318"),
+        ("OUTBOUND_TRACING_SHARE", "2"),
     ],
 )
 def test_a_wrong_value_stops_the_start_by_its_name(tmp_path, name, value):

@@ -79,7 +79,10 @@ def test_the_image_holds_nothing_but_what_the_service_runs_on():
 
 def test_compose_starts_everything_in_order():
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
-    assert set(services) == {"postgres", "redis", "migrate", "web", "worker", "beat", "sandbox"}
+    monitoring = {name for name in services if services[name].get("profiles") == ["monitoring"]}
+    assert monitoring == {"prometheus", "grafana"}
+    parts = {"postgres", "redis", "migrate", "web", "worker", "beat", "sandbox"}
+    assert set(services) == parts | monitoring
     for name in ("web", "worker", "beat"):
         waits = services[name]["depends_on"]
         assert waits["migrate"] == {"condition": "service_completed_successfully"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from time import time_ns
 
 from messaging.providers.base import Outcome, Outgoing, Result, Sender
 from messaging.providers.whatsapp import answers, payloads
@@ -92,13 +93,14 @@ class WhatsAppCloud:
                 self._table,
                 truncated=outcome.truncated,
             )
-            return replace(result, duration_ms=milliseconds)
+            return replace(result, duration_ms=milliseconds, answered_at=time_ns())
         return Result(
             ending.key,
             Outcome.UNKNOWN if outcome.may_have_arrived else Outcome.NOT_SENT,
             error_code=outcome.code,
             error_message=outcome.text,
             duration_ms=milliseconds,
+            answered_at=time_ns(),
         )
 
 
