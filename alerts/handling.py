@@ -14,7 +14,9 @@ from orgs import audit
 @transaction.atomic
 def acknowledge(alerts: AlertQuerySet, *, actor: str, reason: str, at: datetime) -> int:
     """Say that somebody is at it: no more reminders; return how many incidents it was new for."""
-    rows = list(alerts.open().filter(acknowledged_at=None).select_for_update(of=("self",)))
+    rows = list(
+        alerts.open().filter(acknowledged_at=None).order_by("pk").select_for_update(of=("self",))
+    )
     Alert.objects.filter(pk__in=[row.pk for row in rows]).update(
         acknowledged_at=at, acknowledged_by=actor
     )
@@ -25,7 +27,7 @@ def acknowledge(alerts: AlertQuerySet, *, actor: str, reason: str, at: datetime)
 @transaction.atomic
 def mute(alerts: AlertQuerySet, until: datetime | None, *, actor: str, reason: str) -> int:
     """Say nothing of the incidents until then; None lets them speak again."""
-    rows = list(alerts.open().select_for_update(of=("self",)))
+    rows = list(alerts.open().order_by("pk").select_for_update(of=("self",)))
     Alert.objects.filter(pk__in=[row.pk for row in rows]).update(muted_until=until)
     after = {"muted_until": until.isoformat() if until else None}
     _record(rows, actor, "alert.muted" if until else "alert.unmuted", reason, after)

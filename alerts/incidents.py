@@ -31,8 +31,9 @@ class Step:
 
 
 def open_of(rule: str) -> dict[str, Alert]:
-    """Return the rule's open incidents by their keys."""
-    return {alert.key: alert for alert in Alert.objects.open().filter(rule=rule)}
+    """Lock and return the rule's open incidents by their keys; staff's deeds wait meanwhile."""
+    rows = Alert.objects.open().filter(rule=rule).order_by("pk")
+    return {alert.key: alert for alert in rows.select_for_update()}
 
 
 def follow(
@@ -71,7 +72,8 @@ def _begin(
     It is told when it comes back for the first time; one that comes and goes is reminded of.
     """
     recent = (
-        Alert.objects.filter(rule=rule, key=finding.key, resolved_at__gt=at - cool_down())
+        Alert.objects.select_for_update()
+        .filter(rule=rule, key=finding.key, resolved_at__gt=at - cool_down())
         .order_by("-resolved_at")
         .first()
     )

@@ -54,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         help="growth: ten million rows too; consents: a million; console: five million",
     )
     parser.add_argument(
-        "--messages", type=int, default=alerts.SIZE, help="alerts, gauges: in the table"
+        "--messages", type=int, help="rows of the table; alerts: a million, gauges: 200,000"
     )
     parser.add_argument("--output", default="var/bench", help="folder for the JSON files")
     options = parser.parse_args(arguments)

@@ -55,9 +55,10 @@ INSERT INTO messaging_providernotice (org_id, account_id, topic, event, subject,
 
 def run(options: Namespace) -> Report:
     """Measure each check; its plans are written beside the figures."""
-    report = Report("alerts", f"database time of each check beside {options.messages:,} messages")
+    size = options.messages or SIZE
+    report = Report("alerts", f"database time of each check beside {size:,} messages")
     with installation.installed(options, statuses=False) as (stack, connection):
-        _fill(connection, options.messages)
+        _fill(connection, size)
         done = subprocess.run(
             [sys.executable, "-m", "bench.alert_checks"],
             env=stack.env,

@@ -14,6 +14,7 @@ from bench.report import Report
 from tests.e2e.stack import ROOT
 
 CONTACTS = 20_000
+SIZE = 200_000
 STEP = 250_000
 # Of all messages so many wait and so many have failed; the rest is sent.
 WAITING_SHARE = FAILED_SHARE = 0.1
@@ -23,7 +24,7 @@ GOAL_MS = 50.0
 
 def run(options: Namespace) -> Report:
     """Measure each query, and keep its plan in a file beside the figures."""
-    total = options.messages
+    total = options.messages or SIZE
     report = Report("gauges", f"queries of /metrics beside {total:,} messages")
     with installation.installed(options, statuses=False) as (stack, connection):
         senders = seed.numbers(connection)

@@ -25,6 +25,7 @@ __all__ = [
     "OUTBOUND_ALERT_TRUSTED_HOSTS",
     "OUTBOUND_ALERT_UNMATCHED_WEBHOOKS_THRESHOLD",
     "OUTBOUND_ALERT_WEBHOOK_SILENCE_MINUTES",
+    "OUTBOUND_PUBLIC_URL",
 ]
 
 # False: nothing is checked and nobody is told.
@@ -78,3 +79,9 @@ OUTBOUND_ALERT_DAILY_REPORT = env.flag("OUTBOUND_ALERT_DAILY_REPORT", default=Fa
 OUTBOUND_ALERT_TRUSTED_HOSTS = env.words("OUTBOUND_ALERT_TRUSTED_HOSTS")
 
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "Outbound <outbound@localhost>")
+# Where people open the console; mails and notices link there.
+OUTBOUND_PUBLIC_URL = env.url(
+    "OUTBOUND_PUBLIC_URL",
+    next(iter(env.words("CSRF_TRUSTED_ORIGINS")), "http://localhost:8000"),
+    schemes=["https", "http"],
+).rstrip("/")

@@ -137,16 +137,6 @@ def database(name: str) -> dict[str, Any]:
     return settings
 
 
-def share(name: str, default: float) -> float:
-    """Return a share from 0 to 1."""
-    value = raw(name)
-    number = default if value is None else _convert(name, value, float, "a share such as 0.3")
-    if not 0.0 <= number <= 1.0:
-        message = f"{name} must be a share from 0 to 1."
-        raise ImproperlyConfigured(message)
-    return number
-
-
 def email(name: str, default: str) -> dict[str, Any]:
     """Return Django's settings for the mail URL in the variable; a server has ten seconds."""
     value = text(name, default)

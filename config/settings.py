@@ -388,20 +388,11 @@ WHATSAPP_RATE_LIMIT_WINDOW_SECONDS = env.whole(
 # The limiter waits this long for Redis, seconds, and then lets the database count alone.
 OUTBOUND_REDIS_TIMEOUT_SECONDS = env.seconds("OUTBOUND_REDIS_TIMEOUT_SECONDS", 0.25, at_least=0.01)
 
-# --- Alerts ---------------------------------------------------------------------------
-
-# Where people open the console; mails and notices link there.
-OUTBOUND_PUBLIC_URL = env.url(
-    "OUTBOUND_PUBLIC_URL",
-    next(iter(CSRF_TRUSTED_ORIGINS), f"http{'s' if OUTBOUND_HTTPS else ''}://localhost:8000"),
-    schemes=["https", "http"],
-).rstrip("/")
-_mail_folder = f"filemail:///{OUTBOUND_VAR_DIR.resolve()}/mail"
-globals().update(env.email("EMAIL_URL", _mail_folder if OUTBOUND_EMBEDDED else "dummymail://"))
-
-# --- Console --------------------------------------------------------------------------
+# --- Console and mail -----------------------------------------------------------------
 
 UNFOLD = console.UNFOLD
+_mail_folder = f"filemail:///{OUTBOUND_VAR_DIR.resolve()}/mail"
+globals().update(env.email("EMAIL_URL", _mail_folder if OUTBOUND_EMBEDDED else "dummymail://"))
 
 # --- Logging --------------------------------------------------------------------------
 

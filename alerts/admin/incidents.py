@@ -25,6 +25,7 @@ from alerts.checklist import CHECKS
 from alerts.models import Alert, AlertQuerySet, Notice
 from alerts.severity import Severity
 from messaging.admin import confirming
+from messaging.operations import Instruction
 from orgs import staff
 from orgs.admin.access import ReadOnly, Scoped, ScopedInline
 
@@ -46,7 +47,7 @@ NOTICE_COLOURS = {
 }
 LONGEST_MUTE = timedelta(days=31)
 
-Deed = Callable[[AlertQuerySet, confirming.Instruction], int]
+Deed = Callable[[AlertQuerySet, Instruction], int]
 
 
 class MuteForm(forms.Form):
@@ -150,7 +151,7 @@ class AlertAdmin(ReadOnly, Scoped, ModelAdmin[Alert]):
     actions_detail = ["acknowledge_one", "mute_one"]
     inlines = [NoticeInline]
     fieldsets = [
-        (None, {"fields": ["severity_label", "state", "summary", "advice", "scope", "link"]}),
+        (None, {"fields": ["severity", "state_words", "summary", "advice", "scope", "link"]}),
         ("Figures", {"fields": ["figures_table"]}),
         (
             "Course",
@@ -162,7 +163,7 @@ class AlertAdmin(ReadOnly, Scoped, ModelAdmin[Alert]):
             },
         ),
     ]
-    readonly_fields = ["severity_label", "state", "scope", "link", "figures_table"]
+    readonly_fields = ["state_words", "scope", "link", "figures_table"]
 
     @display(description="Severity", label=SEVERITY_COLOURS, ordering="severity")
     def severity_label(self, alert: Alert) -> tuple[str, str]:
@@ -172,13 +173,12 @@ class AlertAdmin(ReadOnly, Scoped, ModelAdmin[Alert]):
     @display(description="State", label=STATE_COLOURS, ordering="resolved_at")
     def state(self, alert: Alert) -> tuple[str, str]:
         """Return whether it goes on, and whether somebody is at it."""
-        if alert.resolved_at is not None:
-            return "resolved", "Resolved"
-        if alert.is_muted(timezone.now()):
-            return "muted", f"Muted until {alert.muted_until:%d %b %H:%M}"
-        if alert.acknowledged_at is not None:
-            return "acknowledged", "Acknowledged"
-        return "open", "Open"
+        return _state(alert)
+
+    @display(description="State")
+    def state_words(self, alert: Alert) -> str:
+        """Return the same in words."""
+        return _state(alert)[1]
 
     @display(description="Concerns", ordering="org")
     def scope(self, alert: Alert) -> str:
@@ -190,7 +190,9 @@ class AlertAdmin(ReadOnly, Scoped, ModelAdmin[Alert]):
         """Return the link to the page that shows what it is about."""
         if not alert.page:
             return "–"
-        return format_html('<a class="text-primary-600" href="{}">Show</a>', alert.page)
+        return format_html(
+            '<a class="text-primary-600 dark:text-primary-500" href="{}">Show</a>', alert.page
+        )
 
     @display(description="When last seen")
     def figures_table(self, alert: Alert) -> SafeString:
@@ -261,7 +263,8 @@ class AlertAdmin(ReadOnly, Scoped, ModelAdmin[Alert]):
         object_id: str,
         deed: Callable[[HttpRequest, AlertQuerySet], HttpResponse | None],
     ) -> HttpResponse:
-        answer = deed(request, self.get_queryset(request).filter(pk=object_id))
+        chosen: AlertQuerySet = self.get_queryset(request).filter(pk=object_id)  # type: ignore[assignment]  # of this model
+        answer = deed(request, chosen)
         return answer or self.response_post_save_change(request, Alert(pk=object_id))
 
     def _confirm(
@@ -279,9 +282,19 @@ class AlertAdmin(ReadOnly, Scoped, ModelAdmin[Alert]):
         )
 
 
-def _acknowledge(alerts: AlertQuerySet, how: confirming.Instruction) -> int:
+def _acknowledge(alerts: AlertQuerySet, how: Instruction) -> int:
     return handling.acknowledge(alerts, actor=how.actor, reason=how.reason, at=timezone.now())
 
 
-def _unmute(alerts: AlertQuerySet, how: confirming.Instruction) -> int:
+def _unmute(alerts: AlertQuerySet, how: Instruction) -> int:
     return handling.mute(alerts, None, actor=how.actor, reason=how.reason)
+
+
+def _state(alert: Alert) -> tuple[str, str]:
+    if alert.resolved_at is not None:
+        return "resolved", "Resolved"
+    if alert.is_muted(timezone.now()):
+        return "muted", f"Muted until {alert.muted_until:%d %b %H:%M}"
+    if alert.acknowledged_at is not None:
+        return "acknowledged", "Acknowledged"
+    return "open", "Open"

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextareaWidget
@@ -45,7 +46,7 @@ class RouteForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form tak
             field = self._meta.model._meta.get_field(name)
             has_one = bool(getattr(self.instance, name))
             self.fields[name] = forms.CharField(
-                label=field.verbose_name,
+                label=capfirst(field.verbose_name),
                 required=False,
                 widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
                 help_text=f"{field.help_text}"
@@ -63,11 +64,7 @@ class RouteForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form tak
             self._check_recipients(cleaned.get("recipients", ""))
         elif outlet:
             self._check_url(cleaned["url"], only=http.SLACK_HOST if outlet == Outlet.SLACK else "")
-        if outlet == Outlet.WEBHOOK and not cleaned["signing_secret"]:
-            self.add_error(
-                "signing_secret", "Copy it from the receiver, or make one: see the docs."
-            )
-        if outlet == Outlet.WEBHOOK and cleaned["signing_secret"]:
+        if outlet == Outlet.WEBHOOK:
             self._check_secret(cleaned["signing_secret"])
         if cleaned.get("daily_report") and outlet != Outlet.EMAIL:
             self.add_error("daily_report", "The report goes by e-mail only.")
@@ -91,8 +88,10 @@ class RouteForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form tak
             self.add_error("url", problem)
 
     def _check_secret(self, secret: str) -> None:
-        if not webhook.is_secret(secret):
-            self.add_error("signing_secret", "It must look like whsec_ and base64 behind it.")
+        if not secret:
+            self.add_error("signing_secret", "Copy it from the receiver, or make one.")
+        elif not webhook.is_secret(secret):
+            self.add_error("signing_secret", "It must be whsec_ and 24 to 64 bytes as base64.")
 
 
 @admin.register(Route)
@@ -168,6 +167,9 @@ class RouteAdmin(Scoped, ModelAdmin[Route]):
 
     def _test(self, request: HttpRequest, routes: QuerySet[Route], *, with_settings: bool) -> None:
         sent = testing.send_test(routes, with_settings=with_settings)
+        for notice in sent:
+            if notice.route is not None:
+                self._record(request, notice.route, "tested", [])
         if not sent:
             text = "Nobody would be told: make a route, or set recipients in the environment."
             self.message_user(request, text, messages.WARNING)

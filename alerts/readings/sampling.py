@@ -21,7 +21,7 @@ WENT = (Status.SENT, Status.DELIVERED)
 
 def went(since: datetime) -> dict[str, int]:
     """Return by channel how many messages went out since then, and have not failed later."""
-    last = _number_up_to(None)
+    last = OutboundAttempt.objects.order_by("-pk").values_list("pk", flat=True).first()
     if last is None:
         return {}
     first = _first_since(since, last)
@@ -36,15 +36,6 @@ def went(since: datetime) -> dict[str, int]:
     channels = Counter(calls.values_list("message__channel", flat=True))
     share = max(1.0, span / SAMPLE)
     return {channel: round(count * share) for channel, count in channels.items()}
-
-
-def _number_up_to(number: int | None) -> int | None:
-    """Return the largest number there is, up to the given one."""
-    calls = OutboundAttempt.objects.order_by("-pk")
-    if number is not None:
-        calls = calls.filter(pk__lte=number)
-    found: int | None = calls.values_list("pk", flat=True).first()
-    return found
 
 
 def _first_since(since: datetime, last: int) -> int:

@@ -48,10 +48,6 @@ class Moment:
             return value > threshold * CLOSES_BELOW
         return value > threshold
 
-    def reaches(self, value: float, threshold: float, key: str = "") -> bool:
-        """Say the same of a threshold that is itself too high."""
-        return value >= (threshold * CLOSES_BELOW if key in self.open_keys else threshold)
-
 
 def messages(count: int) -> str:
     """Return the number of messages in words."""

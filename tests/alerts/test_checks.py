@@ -86,7 +86,7 @@ def test_the_queue_is_what_waits_now(number, settings):
 
 class TestFailureRate:
     def test_it_is_of_what_ended_inside_the_window(self, number):
-        sent(number, 6)
+        sent(number, 7)
         for _ in range(4):
             MessageFactory(phone_number=number, status=FAILED, error_code="131000")
         MessageFactory(phone_number=number, status=FAILED, failed_at=ago(hours=2))
@@ -94,7 +94,7 @@ class TestFailureRate:
             started_at=ago(hours=2)
         )
         found = open_incidents("failure_rate")["WHATSAPP"]
-        assert ["Failure rate", "44.4%"] in found.figures
+        assert ["Failure rate", "40.0%"] in found.figures
         assert ["Codes", "131000 (4)"] in found.figures
 
     def test_of_many_calls_an_even_sample_is_extrapolated(self, number, monkeypatch):

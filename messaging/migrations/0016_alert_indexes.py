@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('consent', '0003_stop_quiet_erasure_imports'),
-        ('messaging', '0014_counts'),
+        ('messaging', '0015_health_report'),
         ('orgs', '0004_memberships'),
     ]
 
