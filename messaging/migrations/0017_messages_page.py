@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('consent', '0003_stop_quiet_erasure_imports'),
-        ('messaging', '0015_alert_indexes'),
+        ('messaging', '0016_alert_indexes'),
         ('orgs', '0002_engine'),
     ]
 

@@ -6,7 +6,7 @@ from django.db import migrations
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('messaging', '0013_messages_page'),
+        ('messaging', '0017_messages_page'),
     ]
 
     operations = [

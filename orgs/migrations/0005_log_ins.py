@@ -9,7 +9,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('orgs', '0003_memberships'),
+        ('orgs', '0004_memberships'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('consent', '0003_stop_quiet_erasure_imports'),
-        ('messaging', '0013_messages_page'),
+        ('messaging', '0018_rights'),
         ('orgs', '0002_engine'),
     ]
 
