@@ -16,7 +16,7 @@ from tests.factories.messaging import MessageFactory, TemplateFactory
 pytestmark = pytest.mark.full
 
 # Django's own two-column choice of rights makes these by script.
-OF_DJANGO = "help-tooltip search-label-icon"
+OF_DJANGO = ("help-tooltip search-label-icon", 'placeholder="Filter"')
 SERIOUS = {"serious", "critical"}
 AXE = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa"]}}
 
@@ -67,7 +67,7 @@ def test_no_page_has_a_serious_fault(open_page, staff, addresses, theme):
             if violation["impact"] not in SERIOUS:
                 continue
             for node in violation["nodes"]:
-                if OF_DJANGO in node["html"]:
+                if any(known in node["html"] for known in OF_DJANGO):
                     continue
                 what = f"{violation['id']}: {node['html'][:160]}"
                 faults.setdefault(what, set()).add(address)
