@@ -22,7 +22,7 @@ SERVERS = [
     *[sys.executable, "-m", "tests.services", "--"],
     *[*PYTEST, "-p", "tests.worker_redis", *PARALLEL],
 ]
-EMBEDDED = [*PYTEST, *PARALLEL, "-m", "core"]
+EMBEDDED = [*PYTEST, *PARALLEL, "-m", "core and not full"]
 # Chosen by marker; an -m among the arguments takes the place of either.
 USUAL = ["-m", "not full and not pictures"]
 FULL = ["-m", "not pictures"]

@@ -284,6 +284,7 @@ def test_whoever_sets_it_up_can_check_the_webhooks(stack: Stack):
     assert "does not answer" in told
 
 
+@pytest.mark.full
 def test_a_template_paused_by_meta_holds_its_messages_until_it_is_approved_again(stack: Stack):
     stack.manage("sync_templates")
     stack.sandbox("POST", "template", json={"name": "order_update", "status": "PAUSED"})
@@ -302,5 +303,6 @@ def test_a_template_paused_by_meta_holds_its_messages_until_it_is_approved_again
         assert stack.ledger_of(message_id) == []
     finally:
         stack.sandbox("POST", "template", json={"name": "order_update", "status": "APPROVED"})
-    message = stack.wait_status(message_id, "DELIVERED")
+    # Messages held for their template are looked at again every 30 seconds.
+    message = stack.wait_status(message_id, "DELIVERED", seconds=60)
     assert message["attempt_count"] == 1
