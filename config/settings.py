@@ -120,8 +120,7 @@ USE_TZ = True
 FORMAT_MODULE_PATH = ["config.formats"]
 
 INSTALLED_APPS = [
-    "unfold",
-    "unfold.contrib.filters",
+    *("unfold", "unfold.contrib.filters"),
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -136,12 +135,7 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "rest_framework",
-    "orgs",
-    "consent",
-    "ratelimit",
-    "messaging",
-    "alerts",
-    "console",
+    *("orgs", "consent", "ratelimit", "messaging", "alerts", "console"),
 ]
 
 MIDDLEWARE = [
