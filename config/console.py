@@ -59,6 +59,14 @@ UNFOLD: dict[str, Any] = {
                         "messaging_deadletter",
                         badge="messaging.admin.badges.dead_letters",
                     ),
+                    {
+                        "title": "Send a test message",
+                        "icon": "science",
+                        "link": reverse_lazy("console:test-message"),
+                        "permission": lambda request: request.user.has_perm(
+                            "messaging.add_outboundmessage"
+                        ),
+                    },
                     _entry("Templates", "article", "messaging_messagetemplate"),
                     _entry("Quotas", "speed", "ratelimit_whatsappratelimit"),
                     _entry("Holds", "pause_circle", "ratelimit_hold"),

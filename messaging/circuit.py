@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 
-from messaging import outcomes
+from messaging import outcomes, wake
 from messaging.providers.base import Result
 from ratelimit import holds
 from ratelimit.holds import HoldRequest
@@ -66,6 +67,18 @@ def observe(signs: Mapping[str, Signs], circuits: Mapping[str, Hold], now: datet
             streak = circuit = None
         if sign.failed:
             _worsen(app_key, streak, circuit, sign.failed, now)
+
+
+@transaction.atomic
+def close(circuit: Hold, *, actor: str, reason: str) -> bool:
+    """Let everything be tried again at once; say whether it was still open.
+
+    It opens anew when as many calls fail in a row as before.
+    """
+    FailureStreak.objects.filter(app_key=circuit.key).delete()
+    closed = bool(holds.lift([circuit], actor=actor, reason=reason))
+    wake.on_commit(wake.SEND)
+    return closed
 
 
 def is_probing(active: Sequence[Hold], now: datetime) -> bool:

@@ -33,13 +33,14 @@ class TakenError(Exception):
 def connect(org: Organization, wanted: Connection, *, actor: str, verify: bool) -> PhoneNumber:
     """Create or update app, account and number; return the number.
 
-    With ``verify`` the number is first read from Meta with the token, so that a wrong token
-    or id shows now and not at the first message, and its account's templates are read. Raises
+    With ``verify`` number and account are first read from Meta with the token, so that a wrong
+    token or id shows now and not at the first message, and the account's templates are read. Raises
     api.ApiError when Meta refuses, TakenError when account or number belong to another
     organisation.
     """
-    info = None
+    info, account_name = None, ""
     if verify:
+        account_name = check_token(wanted.waba_id, wanted.access_token)
         info = api.fetch_phone_number(
             settings.WHATSAPP_CLOUD_API_BASE_URL,
             settings.WHATSAPP_GRAPH_VERSION,
@@ -47,7 +48,7 @@ def connect(org: Organization, wanted: Connection, *, actor: str, verify: bool) 
             wanted.access_token,
         )
     with transaction.atomic():
-        account = _account(org, _app(wanted), wanted)
+        account = _account(org, _app(wanted), wanted, account_name)
         number, created = PhoneNumber.objects.get_or_create(
             phone_number_id=wanted.phone_number_id, defaults={"org": org, "account": account}
         )
@@ -64,6 +65,19 @@ def connect(org: Organization, wanted: Connection, *, actor: str, verify: bool) 
     if verify:
         template_sync.sync(number.account)
     return number
+
+
+def check_token(waba_id: str, access_token: str) -> str:
+    """Return the name of the account that Meta shows for this token.
+
+    Raises api.ApiError when Meta refuses the token, or does not show it the account.
+    """
+    return api.fetch_account_name(
+        settings.WHATSAPP_CLOUD_API_BASE_URL,
+        settings.WHATSAPP_GRAPH_VERSION,
+        waba_id,
+        access_token,
+    )
 
 
 def _app(wanted: Connection) -> MetaApp:
@@ -83,7 +97,7 @@ def _app(wanted: Connection) -> MetaApp:
     return app
 
 
-def _account(org: Organization, app: MetaApp, wanted: Connection) -> BusinessAccount:
+def _account(org: Organization, app: MetaApp, wanted: Connection, name: str) -> BusinessAccount:
     account, _ = BusinessAccount.objects.get_or_create(
         waba_id=wanted.waba_id,
         defaults={"org": org, "app": app, "access_token": wanted.access_token},
@@ -93,6 +107,7 @@ def _account(org: Organization, app: MetaApp, wanted: Connection) -> BusinessAcc
         raise TakenError(message)
     renewed = account.access_token != wanted.access_token
     account.app, account.access_token = app, wanted.access_token
+    account.name = account.name or name[:100]
     account.save()
     if renewed:
         stops.look_soon(account)

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 
 from messaging import wake
 from messaging.models import BusinessAccount, PhoneNumber
@@ -39,6 +40,32 @@ def probe_due() -> int:
     else:
         _note(hold, health.reason)
     return 1
+
+
+def ask_now(number: PhoneNumber, *, actor: str) -> api.Health:
+    """Ask Meta at once whether a number may send, and have its stops follow the answer.
+
+    Returns the answer; raises api.ApiError or DecryptionError when there is none.
+    """
+    health = api.fetch_health(
+        settings.WHATSAPP_CLOUD_API_BASE_URL,
+        settings.WHATSAPP_GRAPH_VERSION,
+        number.phone_number_id,
+        number.account.access_token,
+    )
+    stopped = Hold.objects.filter(_of_number(number), cause__in=STOPS)
+    if health.can_send:
+        if holds.lift(stopped, actor=actor, reason="Meta says that it may send."):
+            wake.now(wake.SEND)
+    else:
+        stopped.update(detail=health.reason[:500])
+    return health
+
+
+def _of_number(number: PhoneNumber) -> Q:
+    return Q(scope=Hold.Scope.NUMBER, key=number.phone_number_id) | Q(
+        scope=Hold.Scope.ACCOUNT, key=number.account.waba_id
+    )
 
 
 def look_soon(account: BusinessAccount) -> None:

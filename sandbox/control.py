@@ -1,4 +1,4 @@
-"""The routes under /_sandbox/: ledger, rules, inbound messages, settings."""
+"""The routes under /_sandbox/: ledger, rules, inbound messages, templates, settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from sandbox import statuses
+from sandbox import statuses, template_news, templates
 from sandbox.behaviours import RuleError, rule_from
 from sandbox.config import ConfigError
 from sandbox.http_server import Connection, Request
@@ -30,7 +30,7 @@ def handle(world: World, request: Request, connection: Connection) -> None:
         return
     try:
         content = route(world, request)
-    except (ControlError, RuleError, ConfigError) as error:
+    except (ControlError, RuleError, ConfigError, template_news.ChangeError) as error:
         connection.answer(400, orjson.dumps({"error": str(error)}))
         return
     connection.answer(200, orjson.dumps(content))
@@ -90,6 +90,21 @@ def _webhook(world: World, request: Request) -> dict[str, Any]:
     return {"posted": len(changes)}
 
 
+def _template(world: World, request: Request) -> dict[str, Any]:
+    """Change a template and tell of it as Meta does."""
+    wanted = _json(request)
+    template = templates.find(
+        world.templates, wanted.pop("name", None), wanted.pop("language", "en_US")
+    )
+    if template is None:
+        message = "There is no template of this name in this language."
+        raise ControlError(message)
+    changes = template_news.change(template, wanted)
+    if changes:
+        world.post(changes)
+    return {"template": template, "posted": [change["field"] for change in changes]}
+
+
 def _configure(world: World, request: Request) -> dict[str, Any]:
     data = _json(request)
     fixed = _FIXED & set(data)
@@ -119,5 +134,6 @@ _ROUTES: dict[tuple[str, str], Callable[[World, Request], dict[str, Any]]] = {
     ("POST", "rules"): _add_rule,
     ("POST", "inbound"): _inbound,
     ("POST", "webhook"): _webhook,
+    ("POST", "template"): _template,
     ("POST", "config"): _configure,
 }

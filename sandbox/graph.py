@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from sandbox import sends, statuses, templates
+from sandbox import sends, statuses
 from sandbox.errors import ErrorAnswer
 from sandbox.http_server import Connection, Request
 from sandbox.world import World
@@ -84,7 +84,7 @@ def _phone_number(number: str) -> dict[str, Any]:
 
 
 def _get_templates(world: World, _waba: str, request: Request, connection: Connection) -> None:
-    rows = templates.TEMPLATES
+    rows = world.templates
     for name in ("name", "status", "language", "category"):
         wanted = request.parameter(name)
         if wanted:

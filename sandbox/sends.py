@@ -31,6 +31,8 @@ def post_message(
         connection.answer(200, b'{"success":true}')
         return
     problem = validation.check(body)
+    if problem is None and body["type"] == "template":
+        problem = templates.check_send(world.templates, body["template"])
     if problem is not None:
         refuse(world, connection, problem)
         return
@@ -62,7 +64,7 @@ def _accept(
     behaviour: Behaviour,
     connection: Connection,
 ) -> None:
-    send = _send(phone_number_id, body)
+    send = _send(world, phone_number_id, body)
     if behaviour == OK and _window_closed(world, send, body["type"]):
         behaviour = Behaviour(statuses=("failed",), failure=131047)
     world.accepted += 1
@@ -123,10 +125,10 @@ def _plan_statuses(world: World, send: Send, behaviour: Behaviour, latency: floa
     statuses.schedule(send, behaviour, delays, world.post_change)
 
 
-def _send(phone_number_id: str, body: dict[str, Any]) -> Send:
+def _send(world: World, phone_number_id: str, body: dict[str, Any]) -> Send:
     template = body.get("template") or {}
     category = next(
-        (t["category"].lower() for t in templates.TEMPLATES if t["name"] == template.get("name")),
+        (t["category"].lower() for t in world.templates if t["name"] == template.get("name")),
         "service",
     )
     return Send(

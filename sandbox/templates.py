@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from sandbox.errors import ErrorAnswer
 
+_REFUSALS = {"PAUSED": 132015, "DISABLED": 132016}
 _VARIABLE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 
 
@@ -93,17 +95,20 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 
-def check_send(template: dict[str, Any]) -> ErrorAnswer | None:
-    """Return what Meta would refuse the send for; None when it fits."""
+def find(templates: Iterable[dict[str, Any]], name: Any, language: Any) -> dict[str, Any] | None:
+    """Return the template of this name in this language, if there is one."""
+    return next((t for t in templates if (t["name"], t["language"]) == (name, language)), None)
+
+
+def check_send(templates: Iterable[dict[str, Any]], template: dict[str, Any]) -> ErrorAnswer | None:
+    """Return what Meta would refuse the send for; None when it fits one of the templates."""
     language = template.get("language")
     code = language.get("code") if isinstance(language, dict) else None
-    known = next(
-        (t for t in TEMPLATES if t["name"] == template.get("name") and t["language"] == code), None
-    )
+    known = find(templates, template.get("name"), code)
     if known is None:
         return ErrorAnswer(132001)
-    if known["status"] == "PAUSED":
-        return ErrorAnswer(132015)
+    if known["status"] != "APPROVED":
+        return ErrorAnswer(_REFUSALS.get(known["status"], 132001))
     given = {str(part.get("type")).lower(): part for part in template.get("components") or []}
     for component in known["components"]:
         if component["type"] not in {"HEADER", "BODY"} or "text" not in component:

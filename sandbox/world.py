@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import copy
 import secrets
 import time
 from collections import Counter, deque
@@ -16,6 +17,7 @@ from sandbox.config import Config
 from sandbox.ledger import Ledger
 from sandbox.limits import Pairs, Throughput
 from sandbox.poster import Delivery, Poster
+from sandbox.templates import TEMPLATES
 
 MOST_MEDIA = 10_000
 WINDOW_SECONDS = 24 * 3600
@@ -31,7 +33,7 @@ class World:
         self.reset()
 
     def reset(self) -> None:
-        """Forget sends, rules, counters, windows and media; keep the settings."""
+        """Forget sends, rules, counters, windows, media and what became of templates."""
         self.chooser = Chooser()
         self.ledger.clear()
         self.refused: Counter[str] = Counter()
@@ -39,6 +41,7 @@ class World:
         self.accepted = 0
         self.throughput = Throughput()
         self.pairs = Pairs()
+        self.templates = copy.deepcopy(TEMPLATES)
         self.media: dict[str, dict[str, Any]] = {}
         self.windows: dict[tuple[str, str], float] = {}
         self._gathered: deque[Mapping[str, Any]] = deque()

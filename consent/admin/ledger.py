@@ -9,6 +9,9 @@ from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 from unfold.forms import ActionForm
@@ -63,7 +66,7 @@ class ConsentAdmin(ReadOnly, Scoped, ModelAdmin[Consent]):
     actions_list = ["export_csv"]
     inlines = [ConsentEventInline]
     exclude = ["contact"]
-    readonly_fields = ["person"]
+    readonly_fields = ["person", "everything"]
 
     def get_search_results(
         self, _request: HttpRequest, queryset: QuerySet[Consent], search_term: str
@@ -80,6 +83,12 @@ class ConsentAdmin(ReadOnly, Scoped, ModelAdmin[Consent]):
     def person(self, consent: Consent) -> str:
         """Return the masked phone number or id."""
         return mask(consent.contact.phone or consent.contact.bsuid or "") or "erased"
+
+    @display(description="Everything about them")
+    def everything(self, consent: Consent) -> SafeString:
+        """Link to the person's own page: other consents, messages, rights."""
+        url = reverse("admin:consent_contact_change", args=[consent.contact_id])
+        return format_html('<a href="{}">Consents, messages and rights of this person</a>', url)
 
     @display(
         description="Status",

@@ -84,13 +84,11 @@ def read(now: datetime, orgs: Collection[int] | None, queued: Mapping[int, int])
         row.org_id: row
         for row in WhatsAppRateLimit.objects.filter(org__in={number.org_id for number in found})
     }
-    minute = now.replace(second=0, microsecond=0) - MINUTE
-    sent = activity.by_number(activity.between(minute, minute + MINUTE, orgs))
+    rates = _rates(now, orgs)
     rows = []
     for number in found:
         row = quotas.get(number.org_id) or WhatsAppRateLimit(org=number.org)
-        counted = sent.get(number.pk)
-        rate = counted.sent / MINUTE.total_seconds() if counted else 0.0
+        rate = rates.get(number.pk, 0.0)
         rows.append(
             _row(number, quota.of_row(row, now), rate, queued.get(number.pk, 0), active, now)
         )
@@ -101,6 +99,20 @@ def read(now: datetime, orgs: Collection[int] | None, queued: Mapping[int, int])
         links.page("ratelimit_hold_changelist"),
         links.page("messaging_phonenumber_changelist"),
     )
+
+
+def one(number: PhoneNumber, queued: int, active: holding.Active, now: datetime) -> Row:
+    """Return the state of one number, loaded with account, app and organisation."""
+    used = quota.status(number.org, now)
+    rate = _rates(now, {number.org_id}).get(number.pk, 0.0)
+    return _row(number, used, rate, queued, active, now)
+
+
+def _rates(now: datetime, orgs: Collection[int] | None) -> dict[int, float]:
+    """Return messages per second over the last whole minute, by the number's primary key."""
+    minute = now.replace(second=0, microsecond=0) - MINUTE
+    sent = activity.by_number(activity.between(minute, minute + MINUTE, orgs))
+    return {number: counted.sent / MINUTE.total_seconds() for number, counted in sent.items()}
 
 
 def _row(

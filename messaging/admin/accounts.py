@@ -11,9 +11,10 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
 
-from messaging import holding, stops
+from messaging import connect, holding, stops
 from messaging.admin.pausing import Pausable
 from messaging.models import BusinessAccount, MetaApp, PhoneNumber
+from messaging.providers.whatsapp.api import ApiError
 from orgs import audit, database
 from orgs.admin.access import OfInstallation, Scoped
 from ratelimit import holds
@@ -69,6 +70,17 @@ class BusinessAccountForm(_SecretForm):
             *("org", "app", "waba_id", "name", "portfolio_id", "portfolio_tier"),
             "access_token",
         ]
+
+    def clean(self) -> dict[str, Any]:
+        """Try a new token with Meta before it takes the place of the present one."""
+        typed = self.cleaned_data.get("access_token")
+        cleaned = super().clean()
+        if typed and not self.errors:
+            try:
+                connect.check_token(cleaned["waba_id"], typed)
+            except ApiError as error:
+                self.add_error("access_token", f"Meta refused it: {error}")
+        return cleaned
 
 
 class _Audited(Scoped, ModelAdmin[Any]):

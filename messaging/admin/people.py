@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
@@ -212,7 +213,7 @@ def _consents(contact_id: str) -> dict[str, Any]:
         "rows": [
             [
                 row.get_channel_display(),
-                row.get_purpose_display(),
+                _link("consent_consent_change", row.pk, row.get_purpose_display()),
                 row.get_status_display(),
                 _time(row.expires_at),
                 row.get_source_display(),
@@ -265,11 +266,7 @@ def _messages(contact_id: str) -> dict[str, Any]:
         "headers": ["created", "status", "what", "category", "error", "delivered", "read"],
         "rows": [
             [
-                format_html(
-                    '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>',
-                    reverse("admin:messaging_outboundmessage_change", args=[row.pk]),
-                    _time(row.created_at),
-                ),
+                _link("messaging_outboundmessage_change", row.pk, _time(row.created_at)),
                 row.get_status_display(),
                 f"{row.kind} {row.template_name}".strip(),
                 row.get_category_display(),
@@ -280,6 +277,14 @@ def _messages(contact_id: str) -> dict[str, Any]:
             for row in rows
         ],
     }
+
+
+def _link(page: str, pk: object, text: str) -> SafeString:
+    return format_html(
+        '<a class="text-primary-600 dark:text-primary-500" href="{}">{}</a>',
+        reverse(f"admin:{page}", args=[pk]),
+        text,
+    )
 
 
 def _time(moment: Any) -> str:

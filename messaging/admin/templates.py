@@ -39,6 +39,7 @@ class MessageTemplateAdmin(ReadOnly, Scoped, ModelAdmin[MessageTemplate]):
         "updated_at",
     ]
     list_filter = ["status", "category", "quality", "language", "org"]
+    linked_by = ("account",)
     list_select_related = ["org", "account"]
     search_fields = ["name", "template_id"]
     search_help_text = "Name or Meta's id."

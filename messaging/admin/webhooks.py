@@ -8,6 +8,8 @@ import orjson
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
@@ -42,8 +44,16 @@ class WebhookEventInline(ReadOnly, ScopedInline, TabularInline[WebhookEvent, Web
     model = WebhookEvent
     ordering = ["position"]
     extra = 0
-    fields = ["position", "topic", "result", "org", "message_id", "occurred_at", "error"]
+    fields = ["position", "topic", "result", "org", "message", "occurred_at", "error"]
     readonly_fields = fields
+
+    @display(description="Message")
+    def message(self, event: WebhookEvent) -> str:
+        """Link to the message it is about."""
+        if event.message_id is None:
+            return "–"
+        url = reverse("admin:messaging_outboundmessage_change", args=[event.message_id])
+        return format_html('<a href="{}">…{}</a>', url, str(event.message_id)[-12:])
 
 
 @admin.register(WebhookDelivery)

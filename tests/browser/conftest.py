@@ -20,6 +20,9 @@ from waitress.server import create_server
 from config.wsgi import application
 from tests.browser import chromium, pages
 from tests.e2e.conftest import stack as stack
+from tests.sandbox.conftest import program as program
+from tests.sandbox.conftest import receiver as receiver
+from tests.sandbox.conftest import sandbox as sandbox
 
 HERE = Path(__file__).parent
 

@@ -127,3 +127,26 @@ def test_a_file_of_consents_is_tried_out_and_recorded(stack: Stack, page: Page, 
     page.click("button:has-text('Record')")
     page.wait_for_selector("text=Recorded", timeout=30_000)
     picture(page, "recorded")
+
+
+def test_a_test_message_is_written_seen_sent_and_followed(stack: Stack, page: Page):
+    phone = "+12025554303"
+    stack.manage("sync_templates")
+    page.goto("/admin/test-message/")
+    page.select_option("[name=number]", index=1)
+    page.wait_for_selector("[name=template] option:has-text('order_update')", state="attached")
+    page.select_option("[name=template]", label="order_update (en_US, utility)")
+    page.fill("[name='body-1']", "Bea")
+    page.fill("[name='body-2']", "#77")
+    page.wait_for_selector("text=Hi Bea, your order #77 has been shipped.")
+    page.fill("[name=to]", phone)
+    picture(page, "test-message")
+    page.click("button:has-text('Send')")
+    page.wait_for_selector("text=Consent required: No consent found")
+    picture(page, "test-message-refused")
+    stack.consent(phone)
+    page.click("button:has-text('Send')")
+    page.wait_for_selector("#test-progress >> text=Read", timeout=30_000)
+    picture(page, "test-message-read")
+    page.click("text=Open the message")
+    page.wait_for_selector("text=Timeline")

@@ -282,3 +282,25 @@ def test_whoever_sets_it_up_can_check_the_webhooks(stack: Stack):
     assert told.endswith("All is well.")
     told = stack.refused("check_webhook", "300000000000001", "http://127.0.0.1:1")
     assert "does not answer" in told
+
+
+def test_a_template_paused_by_meta_holds_its_messages_until_it_is_approved_again(stack: Stack):
+    stack.manage("sync_templates")
+    stack.sandbox("POST", "template", json={"name": "order_update", "status": "PAUSED"})
+    try:
+        wait_until(
+            lambda: (
+                stack.api("GET", "templates?name=order_update").json()["results"][0]["status"]
+                == "PAUSED"
+            ),
+            20,
+            "the news of the pause",
+        )
+        message_id = stack.queue(somebody())
+        held = stack.wait_for(message_id, lambda m: m["hold_reason"])
+        assert (held["status"], held["hold_reason"]) == ("QUEUED", "template")
+        assert stack.ledger_of(message_id) == []
+    finally:
+        stack.sandbox("POST", "template", json={"name": "order_update", "status": "APPROVED"})
+    message = stack.wait_status(message_id, "DELIVERED")
+    assert message["attempt_count"] == 1

@@ -13,7 +13,9 @@ from django.utils import timezone
 
 from consent import taking
 from consent.models import Consent
+from messaging import connect
 from messaging.models import BusinessAccount, MessageEvent, MetaApp, OutboundMessage
+from messaging.providers.whatsapp.api import ApiError
 from messaging.states import Status
 from orgs import keys
 from orgs.models import ApiKey, AuditEvent
@@ -243,19 +245,34 @@ class TestSecrets:
         fresh = MetaApp.objects.get(pk=app.pk)
         assert (fresh.name, fresh.app_secret) == ("Renamed", app.app_secret)
 
-    def test_a_new_token_is_taken_and_audited_without_its_value(self, client, staff, number):
-        account = number.account
+    def replace_token(self, client, account, token):
         url = reverse("admin:messaging_businessaccount_change", args=[account.pk])
-        client.post(
-            url,
-            {
-                "org": account.org_id,
-                "app": account.app_id,
-                "waba_id": account.waba_id,
-                "portfolio_tier": account.portfolio_tier,
-                "access_token": "fresh-token",
-            },
-        )
+        fields = {
+            "org": account.org_id,
+            "app": account.app_id,
+            "waba_id": account.waba_id,
+            "portfolio_tier": account.portfolio_tier,
+        }
+        return client.post(url, {**fields, "access_token": token})
+
+    def test_a_token_meta_refuses_does_not_replace_the_present_one(
+        self, client, staff, number, monkeypatch
+    ):
+        def refuse(waba_id: str, access_token: str) -> str:
+            raise ApiError("error 190: it has expired.")
+
+        monkeypatch.setattr(connect, "check_token", refuse)
+        page = self.replace_token(client, number.account, "expired-token").content.decode()
+        assert "Meta refused it: error 190" in page
+        assert "expired-token" not in page
+        assert BusinessAccount.objects.get().access_token == number.account.access_token
+
+    def test_a_new_token_is_taken_and_audited_without_its_value(
+        self, client, staff, number, monkeypatch
+    ):
+        account = number.account
+        monkeypatch.setattr(connect, "check_token", lambda _waba_id, _token: "Shop")
+        self.replace_token(client, account, "fresh-token")
         assert BusinessAccount.objects.get(pk=account.pk).access_token == "fresh-token"
         audit = AuditEvent.objects.get(action="businessaccount.changed")
         assert "fresh-token" not in str(audit.after)

@@ -81,7 +81,9 @@ class Sandbox:
             "text": {"body": "hi"},
             **fields,
         }
-        return self.post_raw(orjson.dumps(body), token=token)
+        return self.post_raw(
+            orjson.dumps({k: v for k, v in body.items() if v is not None}), token=token
+        )
 
     def post_raw(self, body: bytes, *, token: str = "t", number: str = NUMBER) -> requests.Response:
         headers = {"Authorization": f"Bearer {token}"} if token else {}

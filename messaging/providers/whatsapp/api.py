@@ -16,6 +16,17 @@ _CHUNK = 65_536
 TEMPLATES_PER_PAGE = 250
 MOST_PAGES = 100
 _FIELDS = "display_phone_number,verified_name,quality_rating"
+# What Meta's code means for whoever connects; Meta's own text may repeat the token.
+_REASONS = {
+    190: "the access token is wrong, expired or withdrawn",
+    100: "there is nothing with this id, or the token's system user may not see it",
+    10: "the token lacks a permission; it needs whatsapp_business_management and "
+    "whatsapp_business_messaging",
+    200: "the token's system user has no right to it",
+    4: "the app has made too many calls; try again in a while",
+    80008: "the account has made too many calls; try again in a while",
+}
+_UNKNOWN_REASON = "check the access token and Meta's id"
 _TEMPLATE_FIELDS = (
     "id,name,language,status,category,correct_category,parameter_format,components,"
     "quality_score,rejected_reason"
@@ -53,6 +64,11 @@ def fetch_phone_number(
         verified_name=str(body.get("verified_name", "")),
         quality_rating=str(body.get("quality_rating", "")),
     )
+
+
+def fetch_account_name(base_url: str, version: str, waba_id: str, access_token: str) -> str:
+    """Read a WhatsApp account's name with the token; raise ApiError when that is not possible."""
+    return str(_get(base_url, version, waba_id, access_token, {"fields": "name"}).get("name", ""))
 
 
 def fetch_health(base_url: str, version: str, object_id: str, access_token: str) -> Health:
@@ -134,7 +150,7 @@ def _get(
         error_body = body.get("error", {}) if isinstance(body, dict) else {}
         code = error_body.get("code") if isinstance(error_body, dict) else None
         message = (
-            f"error {code}: check the access token and Meta's id."
+            f"error {code}: {_REASONS.get(code, _UNKNOWN_REASON)}."
             if code is not None
             else f"HTTP status {status} without an explanation."
         )

@@ -38,22 +38,29 @@ class Picture:
     cards: list[Picture]
 
 
-def draw(components: Sequence[Mapping[str, Any]]) -> Picture:
-    """Return the picture of a template, or of one card; strange parts are left out."""
+def draw(
+    components: Sequence[Mapping[str, Any]], values: Mapping[str, Mapping[str, str]] | None = None
+) -> Picture:
+    """Return the picture of a template, or of one card; strange parts are left out.
+
+    ``values`` of "header" and "body" stand in place of Meta's examples, where there are any.
+    """
     parts = {str(part.get("type", "")).upper(): part for part in components}
     header = parts.get("HEADER", {})
     kind = str(header.get("format", "")).lower()
     return Picture(
         media=kind if kind != "text" else "",
-        header=_filled(header, "header_text") if kind == "text" else "",
-        body=_runs(_filled(parts.get("BODY", {}), "body_text")),
+        header=_filled(header, "header_text", (values or {}).get("header"))
+        if kind == "text"
+        else "",
+        body=_runs(_filled(parts.get("BODY", {}), "body_text", (values or {}).get("body"))),
         footer=_text(parts.get("FOOTER", {}).get("text")),
         buttons=[_text(button.get("text")) for button in _maps(parts.get("BUTTONS"), "buttons")],
         cards=[draw(_maps(card, "components")) for card in _maps(parts.get("CAROUSEL"), "cards")],
     )
 
 
-def _filled(part: Mapping[str, Any], name: str) -> str:
+def _filled(part: Mapping[str, Any], name: str, given: Mapping[str, str] | None) -> str:
     example = part.get("example")
     example = example if isinstance(example, Mapping) else {}
     named = {
@@ -64,7 +71,7 @@ def _filled(part: Mapping[str, Any], name: str) -> str:
     first = values[0] if isinstance(values, list) and values else []
     row = first if isinstance(first, list) else [first]
     numbered = {str(place): _text(value) for place, value in enumerate(row, start=1)}
-    return template_shape.fill(_text(part.get("text")), numbered | named)
+    return template_shape.fill(_text(part.get("text")), {**numbered, **named, **(given or {})})
 
 
 def _runs(text: str) -> list[Run]:

@@ -1,0 +1,82 @@
+"""The state of one number as its page shows it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from console import links
+from console.dashboard import numbers, queue
+from console.dashboard.numbers import Row
+from messaging import holding
+from messaging.models import BusinessAccount, MetaApp, PhoneNumber, WebhookDelivery
+from orgs import database, staff
+from orgs.models import AuditEvent
+from ratelimit import holds, rules
+from ratelimit.models import Hold
+
+# Lines of the history; webhooks looked through for one of this app.
+LINES = 10
+DELIVERIES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What the page tells beyond the fields of the number."""
+
+    row: Row
+    is_slowed: bool  # Meta has lately refused messages that came too fast
+    held: Sequence[Hold]
+    history: Sequence[AuditEvent]
+    account: BusinessAccount
+    account_url: str
+    app: MetaApp
+    app_url: str  # empty: not for this person
+    templates_url: str
+    last_webhook_at: datetime | None  # None: none among the latest DELIVERIES
+
+
+def draw(number: PhoneNumber, user: staff.User) -> Picture:
+    """Return the state of a number loaded with account, app and organisation.
+
+    Of a shared app's history only what this person may see.
+    """
+    now = database.now()
+    active = holds.active(now)
+    account = number.account
+    queued = queue.depth({number.org_id}).by_number.get(number.pk, 0)
+    targets = [f"{scope}:{key}" for scope, key in holding.scopes(number)]
+    return Picture(
+        row=numbers.one(number, queued, active, now),
+        is_slowed=rules.recovered(number.rate_share, number.rate_lowered_at, now)
+        < rules.FULL_SHARE,
+        held=holding.on_number(active, number),
+        history=list(
+            staff.visible(AuditEvent.objects.filter(target__in=targets), user).order_by("-id")[
+                :LINES
+            ]
+        ),
+        account=account,
+        account_url=links.page("messaging_businessaccount_change", account.pk),
+        app=account.app,
+        app_url=links.page("messaging_metaapp_change", account.app_id)
+        if staff.reaches_all(user)
+        else "",
+        templates_url=links.page("messaging_messagetemplate_changelist", account=account.pk),
+        last_webhook_at=_last_webhook(account.app),
+    )
+
+
+def circuit_of(number: PhoneNumber) -> Hold | None:
+    """Return the open circuit that stops the number, if there is one."""
+    return Hold.objects.filter(
+        scope=Hold.Scope.APP,
+        key=number.account.app.app_id,
+        cause=Hold.Cause.PROVIDER_UNAVAILABLE,
+    ).first()
+
+
+def _last_webhook(app: MetaApp) -> datetime | None:
+    latest = WebhookDelivery.objects.order_by("-id").values_list("app_id", "received_at")
+    return next((at for app_id, at in latest[:DELIVERIES] if app_id == app.pk), None)

@@ -1,0 +1,1 @@
+"""Sending a test message: it takes the way of every other message, through the API's own intake."""
