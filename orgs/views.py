@@ -103,5 +103,6 @@ def _next(request: HttpRequest) -> str:
 
 def _page(request: HttpRequest, name: str, context: dict[str, Any]) -> HttpResponse:
     # What the sidebar counts is not for somebody who has shown only a password.
-    everything = {**admin.site.each_context(request), "sidebar_navigation": [], **context}
+    nothing: dict[str, Any] = {"sidebar_navigation": [], "available_apps": []}
+    everything = {**admin.site.each_context(request), **nothing, **context}
     return TemplateResponse(request, f"admin/orgs/second_factor_{name}.html", everything)

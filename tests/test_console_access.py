@@ -115,7 +115,7 @@ def theirs(other_org: Organization) -> list[Model]:
     message = MessageFactory(
         phone_number=number, status=Status.FAILED, error_code="131026", reference=MARK
     )
-    AttemptFactory(message=message, provider_message_id="wamid.globex")
+    AttemptFactory(message=message, provider_message_id="wamid.theirs")
     key, _ = keys.issue(other_org, name=MARK, scopes=["read"], actor="system:tests")
     now = database.now()
     consent = ConsentFactory(contact=message.contact, org=other_org)
@@ -171,7 +171,7 @@ def test_every_model_with_an_organization_is_in_the_cast(theirs):
 def test_lists_searches_and_filters_show_nothing_of_others(client, limited, theirs):
     for model, page in admin.site._registry.items():
         url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-        for query in ({}, {"q": MARK}, {"q": "wamid.globex"}, {"q": str(theirs[3].pk)}):
+        for query in ({}, {"q": MARK}, {"q": "wamid.theirs"}, {"q": str(theirs[3].pk)}):
             if query and not page.search_fields:
                 continue
             answer = client.get(url, query)

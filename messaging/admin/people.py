@@ -186,7 +186,10 @@ class ContactAdmin(Scoped, ModelAdmin[Contact]):
         """Say whether this person may erase others; nobody is erased twice."""
         if not request.user.has_perm("consent.erase_contact"):
             return False
-        return object_id is None or not Erasure.objects.filter(contact=object_id).exists()
+        if object_id is None:
+            return True
+        found = self.get_object(request, str(object_id))
+        return found is not None and not Erasure.objects.filter(contact=found).exists()
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
         """People come by messages and consents."""
