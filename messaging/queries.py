@@ -133,9 +133,9 @@ def dlq_report(messages: MessageQuerySet, at: datetime) -> DlqReport:
         .annotate(
             count=Count("*"),
             oldest=Min("failed_at"),
-            old=Count("*", filter=Q(failed_at__lte=at - OLD)),
-            last=Count("*", filter=Q(failed_at__gt=yesterday)),
-            previous=Count("*", filter=Q(failed_at__gt=before, failed_at__lte=yesterday)),
+            old=Count("failed_at", filter=Q(failed_at__lte=at - OLD)),
+            last=Count("failed_at", filter=Q(failed_at__gt=yesterday)),
+            previous=Count("failed_at", filter=Q(failed_at__gt=before, failed_at__lte=yesterday)),
         )
     )
     campaign = campaign_codes()
