@@ -73,7 +73,9 @@ class Alert(models.Model):
         default=False, help_text="Somebody was told that it goes on, so its end is told too."
     )
     acknowledged_at = models.DateTimeField(null=True, blank=True)
-    acknowledged_by = models.CharField(max_length=64, blank=True, help_text="user:<id>")
+    acknowledged_by = models.CharField(
+        max_length=64, blank=True, help_text="As in the audit trail."
+    )
     muted_until = models.DateTimeField(null=True, blank=True)
 
     objects = AlertQuerySet.as_manager()

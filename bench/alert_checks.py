@@ -58,7 +58,7 @@ def main() -> None:
             times.append(watch.seconds * 1000)
         plans = []
         with connection.cursor() as cursor:
-            for sql, parameters in dict(watch.statements[:6]).items():
+            for sql, parameters in dict(watch.statements).items():
                 cursor.execute(f"EXPLAIN (ANALYZE, COSTS OFF, SUMMARY OFF) {sql}", parameters)
                 plans.append("\n".join(row[0] for row in cursor.fetchall()))
         found[name] = {

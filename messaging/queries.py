@@ -137,11 +137,11 @@ def dlq_report(messages: MessageQuerySet, at: datetime) -> DlqReport:
         .order_by()
         .values("org_id", "channel", "error_code")
         .annotate(
-            count=Count("pk"),
+            count=Count("*"),
             oldest=Min("failed_at"),
-            old=Count("pk", filter=Q(failed_at__lte=at - OLD)),
-            last=Count("pk", filter=Q(failed_at__gt=yesterday)),
-            previous=Count("pk", filter=Q(failed_at__gt=before, failed_at__lte=yesterday)),
+            old=Count("failed_at", filter=Q(failed_at__lte=at - OLD)),
+            last=Count("failed_at", filter=Q(failed_at__gt=yesterday)),
+            previous=Count("failed_at", filter=Q(failed_at__gt=before, failed_at__lte=yesterday)),
         )
     )
     campaign = campaign_codes()

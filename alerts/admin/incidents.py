@@ -40,11 +40,6 @@ STATE_COLOURS = {
     "muted": "warning",
     "resolved": "success",
 }
-NOTICE_COLOURS = {
-    Notice.State.PENDING: "info",
-    Notice.State.SENT: "success",
-    Notice.State.GIVEN_UP: "danger",
-}
 LONGEST_MUTE = timedelta(days=31)
 
 Deed = Callable[[AlertQuerySet, Instruction], int]
@@ -118,7 +113,7 @@ class NoticeInline(ReadOnly, ScopedInline, TabularInline[Notice, Alert]):
         "kind",
         "outlet",
         "route",
-        "state_label",
+        "state",
         "attempts",
         "error",
         "sent_at",
@@ -129,11 +124,6 @@ class NoticeInline(ReadOnly, ScopedInline, TabularInline[Notice, Alert]):
         """Return the notices with their routes."""
         rows: QuerySet[Notice] = super().get_queryset(request)
         return rows.select_related("route")
-
-    @display(description="State", label=NOTICE_COLOURS)
-    def state_label(self, notice: Notice) -> tuple[str, str]:
-        """Return how far it has come."""
-        return notice.state, notice.get_state_display()
 
 
 @admin.register(Alert)

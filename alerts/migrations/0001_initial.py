@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
                 ('last_notified_at', models.DateTimeField(blank=True, null=True)),
                 ('is_told', models.BooleanField(default=False, help_text='Somebody was told that it goes on, so its end is told too.')),
                 ('acknowledged_at', models.DateTimeField(blank=True, null=True)),
-                ('acknowledged_by', models.CharField(blank=True, help_text='user:<id>', max_length=64)),
+                ('acknowledged_by', models.CharField(blank=True, help_text='As in the audit trail.', max_length=64)),
                 ('muted_until', models.DateTimeField(blank=True, null=True)),
                 ('org', models.ForeignKey(blank=True, help_text='Empty: the whole installation.', null=True, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='orgs.organization')),
             ],

@@ -58,7 +58,7 @@ def failures(limits: Thresholds, at: datetime) -> list[Failures]:
         .filter(failed_at__gt=since)
         .order_by()
         .values_list("channel", "error_code")
-        .annotate(count=Count("pk"))
+        .annotate(count=Count("*"))
     )
     for channel, code, count in rows:
         if code not in campaign:
@@ -112,7 +112,7 @@ def _groups(rows: QuerySet[OutboundMessage]) -> list[Group]:
     found = list(
         rows.order_by()
         .values_list("org_id", "channel", "status")
-        .annotate(count=Count("pk"), oldest=Min("created_at"))
+        .annotate(count=Count("*"), oldest=Min("created_at"))
     )
     names = _org_names(row[0] for row in found)
     return [Group(names[org], *rest) for org, *rest in found]

@@ -12,7 +12,7 @@ from messaging.models import MetaApp, OutboundMessage, PhoneNumber, WebhookDeliv
 NEWEST = 2_000
 # So many accepted messages without a single status are not chance.
 ENOUGH = 10
-LOOKED_AT = 50
+LOOKED_AT = 100  # newest messages of each organisation
 MOST_ORGS = 20
 LOOK_BACK = timedelta(hours=6)
 # A status is taken for unmatched after it was looked for in vain for so long.
@@ -32,15 +32,19 @@ def silent_apps(limits: Thresholds, at: datetime) -> list[SilentApp]:
 
 def _without_status(app: MetaApp, until: datetime, since: datetime) -> int:
     """Count accepted messages of the app; 0 when something was told of one of them."""
-    orgs = PhoneNumber.objects.filter(account__app=app).values_list("org_id", flat=True)
+    numbers = dict(PhoneNumber.objects.filter(account__app=app).values_list("pk", "org_id"))
     count = 0
-    for org in orgs.distinct().order_by("org_id")[:MOST_ORGS]:
+    for org in sorted(set(numbers.values()))[:MOST_ORGS]:
         newest = OutboundMessage.objects.filter(
-            org=org, created_at__gt=since, created_at__lt=until, accepted_at__lt=until
+            org=org, created_at__gt=since, created_at__lt=until
         ).order_by("-created_at", "-id")
-        accepted = list(
-            newest.filter(phone_number__account__app=app).values_list("pk", flat=True)[:LOOKED_AT]
-        )
+        accepted = [
+            pk
+            for pk, number, accepted_at in newest.values_list(
+                "pk", "phone_number_id", "accepted_at"
+            )[:LOOKED_AT]
+            if number in numbers and accepted_at is not None and accepted_at < until
+        ]
         told = OutboundMessage.objects.filter(pk__in=accepted, attempts__receipts__gt="")
         if accepted and told.exists():
             return 0

@@ -161,7 +161,7 @@ def test_no_label_names_an_organisation_or_a_person(client, org):
     stock.recount()
     allowed = {
         *("channel", "error_code", "outcome", "result", "cause", "kind", "rank", "limit", "store"),
-        *("le", "word"),
+        *("le", "word", "status", "severity"),
     }
     for name, labels in scrape(client):
         if name.startswith("outbound_"):
