@@ -9,7 +9,6 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import console, env, headers, local_secrets, logs, rest, schedule
 from config.alerting import *  # noqa: F403 - settings of one subject, each named in __all__
+from config.logins import *  # noqa: F403 - as above
 from ratelimit.rules import LARGEST_QUOTA
 
 django_stubs_ext.monkeypatch()
@@ -73,41 +73,6 @@ CSRF_COOKIE_SECURE = OUTBOUND_HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {"DIRECTIVES": headers.STRICT}
-
-# --- Logging in -----------------------------------------------------------------------
-
-AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
-]
-# So many wrong passwords for one name from one address shut both out together …
-OUTBOUND_LOGIN_FAILURES = env.whole("OUTBOUND_LOGIN_FAILURES", 5, at_least=1, at_most=1000)
-# … for this long, seconds.
-OUTBOUND_LOGIN_LOCKOUT_SECONDS = env.whole("OUTBOUND_LOGIN_LOCKOUT_SECONDS", 900, at_least=1)
-# Proxies of ours in front, each of which appends to X-Forwarded-For; 0: none is believed.
-OUTBOUND_TRUSTED_PROXIES = env.whole("OUTBOUND_TRUSTED_PROXIES", 0, at_most=10)
-# Codes of an app beside the password: off, optional (who has set it up is asked), required.
-OUTBOUND_TOTP = env.choice("OUTBOUND_TOTP", "off", among=["off", "optional", "required"])
-# A session ends after so long without a click, and after so long in any case; seconds.
-OUTBOUND_SESSION_IDLE_SECONDS = env.whole("OUTBOUND_SESSION_IDLE_SECONDS", 3600, at_least=60)
-OUTBOUND_SESSION_MAX_SECONDS = env.whole("OUTBOUND_SESSION_MAX_SECONDS", 43_200, at_least=60)
-if OUTBOUND_SESSION_IDLE_SECONDS > OUTBOUND_SESSION_MAX_SECONDS:
-    message = "OUTBOUND_SESSION_IDLE_SECONDS cannot be more than OUTBOUND_SESSION_MAX_SECONDS."
-    raise ImproperlyConfigured(message)
-SESSION_COOKIE_AGE = OUTBOUND_SESSION_MAX_SECONDS
-AXES_FAILURE_LIMIT = OUTBOUND_LOGIN_FAILURES
-AXES_COOLOFF_TIME = timedelta(seconds=OUTBOUND_LOGIN_LOCKOUT_SECONDS)
-AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
-AXES_RESET_ON_SUCCESS = True
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_CLIENT_IP_CALLABLE = "orgs.logins.client_address"
-AXES_USERNAME_CALLABLE = "orgs.logins.name_of"
-AXES_LOCKOUT_CALLABLE = "orgs.logins.shut_out"
-AXES_DISABLE_ACCESS_LOG = True  # the audit trail has it
-AXES_ENABLE_ADMIN = False  # the console has its own page
-AXES_VERBOSE = False
-# Its middleware is there under a name of ours, off the API's path.
-SILENCED_SYSTEM_CHECKS = ["axes.W002"]
 
 # --- Django ---------------------------------------------------------------------------
 
