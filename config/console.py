@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.contrib import admin
 from django.http import HttpRequest
 from django.templatetags.static import static
@@ -26,6 +27,12 @@ def _entry(title: str, icon: str, page: str, **extra: str) -> dict[str, Any]:
     }
 
 
+def _account_links(_request: HttpRequest) -> list[dict[str, Any]]:
+    if settings.OUTBOUND_TOTP == "off":
+        return []
+    return [{"title": "Second factor", "link": reverse_lazy("second_factor_set_up")}]
+
+
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Outbound",
     "SITE_HEADER": "Outbound",
@@ -40,6 +47,7 @@ UNFOLD: dict[str, Any] = {
     "STYLES": [lambda _request: static("console/console.css")],
     "DASHBOARD_CALLBACK": "console.views.into_index",
     "SHOW_HISTORY": False,
+    "ACCOUNT": {"navigation": _account_links},
     "SIDEBAR": {
         "show_search": True,
         "show_all_applications": False,
@@ -93,6 +101,8 @@ UNFOLD: dict[str, Any] = {
                     _entry("Meta apps", "apps", "messaging_metaapp"),
                     _entry("Schedules", "schedule", "django_celery_beat_periodictask"),
                     _entry("Staff", "group", "auth_user"),
+                    _entry("Roles", "badge", "auth_group"),
+                    _entry("Failed log-ins", "lock", "axes_accessattempt"),
                     _entry("Audit trail", "history", "orgs_auditevent"),
                 ],
             },

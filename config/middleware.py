@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from axes.middleware import AxesMiddleware
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
@@ -37,6 +38,10 @@ class ConsoleAuthentication(_NotOfApi, AuthenticationMiddleware):
 
 class ConsoleMessages(_NotOfApi, MessageMiddleware):
     """What a page tells after an action."""
+
+
+class LoginProtection(_NotOfApi, AxesMiddleware):
+    """Answers whoever has tried too many passwords."""
 
 
 class StaticFiles(_NotOfApi, WhiteNoiseMiddleware):

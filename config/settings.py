@@ -9,13 +9,14 @@ from __future__ import annotations
 import base64
 import os
 import secrets
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
-from config import console, env, local_secrets, logs, schedule
+from config import console, env, headers, local_secrets, logs, rest, schedule
 from ratelimit.rules import LARGEST_QUOTA
 
 django_stubs_ext.monkeypatch()
@@ -69,6 +70,42 @@ SESSION_COOKIE_SECURE = OUTBOUND_HTTPS
 CSRF_COOKIE_SECURE = OUTBOUND_HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {"DIRECTIVES": headers.STRICT}
+
+# --- Logging in -----------------------------------------------------------------------
+
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+# So many wrong passwords for one name from one address shut both out together …
+OUTBOUND_LOGIN_FAILURES = env.whole("OUTBOUND_LOGIN_FAILURES", 5, at_least=1, at_most=1000)
+# … for this long, seconds.
+OUTBOUND_LOGIN_LOCKOUT_SECONDS = env.whole("OUTBOUND_LOGIN_LOCKOUT_SECONDS", 900, at_least=1)
+# Proxies of ours in front, each of which appends to X-Forwarded-For; 0: none is believed.
+OUTBOUND_TRUSTED_PROXIES = env.whole("OUTBOUND_TRUSTED_PROXIES", 0, at_most=10)
+# Codes of an app beside the password: off, optional (who has set it up is asked), required.
+OUTBOUND_TOTP = env.choice("OUTBOUND_TOTP", "off", among=["off", "optional", "required"])
+# A session ends after so long without a click, and after so long in any case; seconds.
+OUTBOUND_SESSION_IDLE_SECONDS = env.whole("OUTBOUND_SESSION_IDLE_SECONDS", 3600, at_least=60)
+OUTBOUND_SESSION_MAX_SECONDS = env.whole("OUTBOUND_SESSION_MAX_SECONDS", 43_200, at_least=60)
+if OUTBOUND_SESSION_IDLE_SECONDS > OUTBOUND_SESSION_MAX_SECONDS:
+    message = "OUTBOUND_SESSION_IDLE_SECONDS cannot be more than OUTBOUND_SESSION_MAX_SECONDS."
+    raise ImproperlyConfigured(message)
+SESSION_COOKIE_AGE = OUTBOUND_SESSION_MAX_SECONDS
+AXES_FAILURE_LIMIT = OUTBOUND_LOGIN_FAILURES
+AXES_COOLOFF_TIME = timedelta(seconds=OUTBOUND_LOGIN_LOCKOUT_SECONDS)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "orgs.logins.client_address"
+AXES_USERNAME_CALLABLE = "orgs.logins.name_of"
+AXES_LOCKOUT_CALLABLE = "orgs.logins.shut_out"
+AXES_DISABLE_ACCESS_LOG = True  # the audit trail has it
+AXES_ENABLE_ADMIN = False  # the console has its own page
+AXES_VERBOSE = False
+# Its middleware is there under a name of ours, off the API's path.
+SILENCED_SYSTEM_CHECKS = ["axes.W002"]
 
 # --- Django ---------------------------------------------------------------------------
 
@@ -82,6 +119,7 @@ FORMAT_MODULE_PATH = ["config.formats"]
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -89,6 +127,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.humanize",
     "django.contrib.staticfiles",
+    "axes",
     "django_celery_beat",
     "django_filters",
     "django_prometheus",
@@ -105,12 +144,15 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "config.headers.PageHeaders",
     "config.middleware.StaticFiles",
     "config.middleware.ConsoleSession",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "config.middleware.ConsoleAuthentication",
     "config.middleware.ConsoleMessages",
+    "orgs.guard.Guard",
+    "config.middleware.LoginProtection",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
@@ -242,44 +284,8 @@ OUTBOUND_SCHEDULE = schedule.DEFAULTS
 
 # --- REST API -------------------------------------------------------------------------
 
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["orgs.auth.ApiKeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.negotiation.OnlyJson",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_VERSIONING_CLASS": None,
-    "EXCEPTION_HANDLER": "config.errors.handle",
-    "PAGE_SIZE": 50,
-}
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Outbound API",
-    "DESCRIPTION": (
-        "Send WhatsApp messages through Meta's Cloud API and follow them to a known end. "
-        "Errors are RFC 9457 problem details with a stable `code`."
-    ),
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SERVE_AUTHENTICATION": [],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {
-        "MessageStatus": "messaging.states.Status",
-        "ConsentStatus": "consent.models.Decision",
-        "ConsentSource": "consent.models.Source",
-        "Channel": "consent.models.Channel",
-    },
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.openapi.add_webhook",
-    ],
-}
+REST_FRAMEWORK = rest.FRAMEWORK
+SPECTACULAR_SETTINGS = rest.SPECTACULAR
 # Largest REST request body, bytes; beyond it the answer is 413.
 OUTBOUND_API_MAX_BODY_BYTES = env.whole("OUTBOUND_API_MAX_BODY_BYTES", 256 * 1024, at_least=1024)
 # The same for a batch of up to 1,000 messages.

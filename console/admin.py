@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.views.decorators.http import require_POST
 from unfold.decorators import action
@@ -160,13 +160,12 @@ class NumberPageAdmin(PhoneNumberAdmin):
         """Say whether the circuit is open, and this person may close it."""
         if not request.user.has_perm("ratelimit.delete_hold"):
             return False
-        found = self.get_queryset(request).select_related("account__app").filter(pk=object_id)
-        number = found.first()
+        number = self.get_object(request, str(object_id))
         opened = picture.circuit_of(number) if number is not None else None
         return opened is not None and staff.reaches(request.user, opened.org_id)
 
     def _is_paused(self, request: HttpRequest, object_id: Any) -> bool:
-        number = self.get_queryset(request).filter(pk=object_id).first()
+        number = self.get_object(request, str(object_id))
         if number is None:
             return False
         scope = (Hold.Scope.NUMBER, number.phone_number_id)
@@ -175,7 +174,7 @@ class NumberPageAdmin(PhoneNumberAdmin):
     def _number(self, request: HttpRequest, object_id: object) -> PhoneNumber:
         """Return a number this person may see, with account, app and organisation."""
         visible = self.get_queryset(request).select_related("account__app", "org")
-        number: PhoneNumber = get_object_or_404(visible, pk=object_id)
+        number: PhoneNumber = visible.get(pk=self.row_or_404(request, str(object_id)).pk)
         return number
 
     def _ask(

@@ -7,6 +7,7 @@ from django.core.validators import RegexValidator
 from django.db import models
 
 from orgs.append_only import AppendOnlyModel
+from orgs.encryption import EncryptedTextField
 from orgs.tenancy import TenantQuerySet
 
 SCOPES = ("send", "read", "manage")
@@ -86,6 +87,25 @@ class Membership(models.Model):
         return f"user {self.user_id} in organisation {self.org_id}"
 
 
+class SecondFactor(models.Model):
+    """The app on a person's phone whose codes they add when they log in."""
+
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+"
+    )
+    secret = EncryptedTextField()
+    confirmed_at = models.DateTimeField(
+        null=True, blank=True, help_text="Empty: it is being set up and asked of nobody."
+    )
+    last_step = models.BigIntegerField(default=-1, help_text="A code is good once.")
+    failures = models.PositiveSmallIntegerField(default=0, help_text="Wrong codes in a row.")
+    wait_until = models.DateTimeField(null=True, blank=True)
+    recovery = models.JSONField(default=list, help_text="Hashes of the codes that are left.")
+
+    def __str__(self) -> str:
+        return f"second factor of user {self.user_id}"
+
+
 class ApiKey(models.Model):
     """A key of an organisation; the secret itself is shown once and never stored."""
 
@@ -122,9 +142,12 @@ class AuditEvent(AppendOnlyModel):
     objects = TenantQuerySet["AuditEvent"].as_manager()
 
     class Meta:
+        permissions = [("export_auditevent", "Can take the audit trail out as a file (audited)")]
         indexes = [
             models.Index(fields=["target", "id"], name="idx_audit_target"),
             models.Index(fields=["org", "-id"], name="idx_audit_org"),
+            models.Index(fields=["actor", "-id"], name="idx_audit_actor"),
+            models.Index(fields=["action", "-id"], name="idx_audit_action"),
         ]
 
     def __str__(self) -> str:

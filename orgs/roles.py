@@ -25,12 +25,15 @@ EVERYWHERE = "Every organisation"
 
 _VIEW = (
     "alerts.view_alert",
+    "alerts.view_checkrun",
+    "alerts.view_notice",
+    "alerts.view_route",
     "consent.view_consent",
     "consent.view_consentimport",
     "consent.view_consentpolicy",
     "consent.view_contact",
+    "messaging.view_bulkoperation",
     "messaging.view_businessaccount",
-    "messaging.view_deadletteroperation",
     "messaging.view_inboundmessage",
     "messaging.view_messagetemplate",
     "messaging.view_metaapp",
@@ -43,16 +46,21 @@ _VIEW = (
     "ratelimit.view_whatsappratelimit",
 )
 _OPERATE = (
-    "alerts.change_alert",  # acknowledge
+    "alerts.handle_alert",
     "consent.change_consent",  # record a decision, revoke
+    "messaging.add_outboundmessage",  # send a test message
     "messaging.change_outboundmessage",  # requeue, cancel, discard
     "messaging.pause_sending",
     "messaging.read_templates",
     "messaging.replay_webhook",
-    "messaging.send_test_message",
     "ratelimit.delete_hold",  # lift
 )
 _MANAGE = (
+    "alerts.add_route",
+    "alerts.change_route",
+    "alerts.delete_route",
+    "axes.delete_accessattempt",  # let in again
+    "axes.view_accessattempt",
     "consent.add_consentimport",
     "consent.add_consentpolicy",
     "consent.change_consentpolicy",

@@ -8,7 +8,7 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.admin import ModelAdmin, TabularInline
@@ -167,7 +167,7 @@ class ConsentImportAdmin(Scoped, ModelAdmin[ConsentImport]):
     def _confirm(
         self, request: HttpRequest, object_id: str, verb: str, deed: Callable[..., bool]
     ) -> HttpResponse:
-        chosen = get_object_or_404(self.get_queryset(request), pk=object_id)
+        chosen = self.row_or_404(request, object_id)
         if request.method == "POST":
             done = deed(chosen, actor=f"user:{request.user.pk}")
             text = "Done." if done else "It has moved on meanwhile; nothing was done."

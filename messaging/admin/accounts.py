@@ -127,6 +127,7 @@ class BusinessAccountAdmin(_Audited):
     list_filter = ["org"]
     list_select_related = ["org", "app"]
     search_fields = ["waba_id", "name"]
+    ordering = ["name", "waba_id"]
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """Save; with a new token Meta is asked at once whether it may send again."""
@@ -153,6 +154,7 @@ class PhoneNumberAdmin(Pausable, _Audited):
     list_filter = ["org", "is_active"]
     list_select_related = ["org", "account__app"]
     search_fields = ["phone_number_id", "display_phone_number"]
+    ordering = ["phone_number_id"]
     readonly_fields = ["display_phone_number", "verified_name", "quality_rating", "state"]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:

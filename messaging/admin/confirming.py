@@ -1,56 +1,18 @@
-"""The page between choosing rows and acting on them: it says what will happen and asks why."""
+"""Confirming what is done to messages: the core wants to know who, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
-
-from django.contrib.admin import ModelAdmin
-from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.http import HttpRequest
-from django.template.response import TemplateResponse
 
 from messaging.operations import Instruction
 from messaging.states import Cause
+from orgs import staff
+from orgs.admin.confirming import Plan, page, reason
+
+__all__ = ["Plan", "instruction", "page"]
 
 
 def instruction(request: HttpRequest) -> Instruction | None:
     """Return what this person has confirmed, with the reason; None before that."""
-    reason = request.POST.get("reason", "").strip()
-    if not (_is_confirmed(request) and reason):
-        return None
-    return Instruction(f"user:{request.user.pk}", Cause.STAFF, reason[:500])
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What will be done to which rows, as the page tells it."""
-
-    verb: str
-    title: str
-    explanation: str
-    ids: Sequence[object]
-    action: str = ""  # of the list; by default the one named after the verb
-    everything: bool = False  # not only to these ids: to all that match the filter by then
-
-
-def page(model_admin: ModelAdmin[Any], request: HttpRequest, plan: Plan) -> TemplateResponse:
-    """Return the page; its form calls the action again, with the reason."""
-    context = {
-        **model_admin.admin_site.each_context(request),
-        "title": plan.title,
-        "opts": model_admin.opts,
-        "verb": plan.verb,
-        "action": plan.action or f"{plan.verb}_selected",
-        "ids": plan.ids[:1] if plan.everything else plan.ids,
-        "everything": plan.everything,
-        "needs_reason": _is_confirmed(request),
-        "explanation": plan.explanation,
-        "action_checkbox_name": ACTION_CHECKBOX_NAME,
-    }
-    return TemplateResponse(request, "admin/messaging/confirm.html", context)
-
-
-def _is_confirmed(request: HttpRequest) -> bool:
-    return request.POST.get("confirmed") == "yes"
+    given = reason(request)
+    return Instruction(staff.actor(request.user), Cause.STAFF, given) if given else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,6 +25,7 @@ from messaging.states import Status
 from messaging.waiting import Board
 from orgs import database
 from orgs.admin.access import ReadOnly, Scoped, ScopedInline
+from orgs.admin.revealing import revealing
 
 COLOURS = {
     Status.QUEUED: "info",
@@ -113,7 +115,19 @@ class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
     search_fields = ["id"]
     search_help_text = "Message id, wamid, phone number (E.164) or your reference; exact."
     actions = ["requeue_selected", "cancel_selected"]
-    actions_detail = ["requeue_one", "cancel_one"]
+    actions_detail = ["requeue_one", "cancel_one", "show_recipient", "show_content"]
+    show_recipient = revealing(
+        "Show the recipient",
+        permission="unmask",
+        audited_as="message.unmasked",
+        read=lambda message: message.to_recipient,
+    )
+    show_content = revealing(
+        "Show the content",
+        permission="open",
+        audited_as="message.opened",
+        read=lambda message: json.dumps(message.payload, ensure_ascii=False, indent=2),
+    )
     inlines = [EventInline, AttemptInline]
     # What was said, and to whom in full, is not shown here.
     fieldsets = [
@@ -239,7 +253,8 @@ class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
             return False
         if object_id is None:
             return True
-        return bool(self.get_queryset(request).filter(pk=object_id, status=status).exists())
+        found = self.get_object(request, str(object_id))
+        return found is not None and found.status == status
 
     @admin.action(description="Requeue selected", permissions=["requeue"])
     def requeue_selected(
@@ -268,7 +283,7 @@ class OutboundMessageAdmin(ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
     def _confirm_one(
         self, request: HttpRequest, object_id: str, verb: str, operation: Operation
     ) -> HttpResponse:
-        chosen = self.get_queryset(request).filter(pk=object_id)
+        chosen = self.get_queryset(request).filter(pk=self.row_or_404(request, object_id).pk)
         answer = self._confirm(request, chosen, verb, operation)
         page = f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist"
         return answer or redirect(reverse(page))

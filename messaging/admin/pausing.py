@@ -47,7 +47,7 @@ class Pausable(ModelAdmin[Any]):
 
     def has_pause_permission(self, request: HttpRequest) -> bool:
         """Say whether this person may pause and resume."""
-        return bool(request.user.has_perm("messaging.change_phonenumber"))
+        return bool(request.user.has_perm("messaging.pause_sending"))
 
     def _confirm_pausing(
         self,

@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import get_object_or_404, redirect
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -142,13 +142,13 @@ class ContactAdmin(Scoped, ModelAdmin[Contact]):
     @action(description="Record a decision", permissions=["decide"], url_path="decide")
     def record_decision(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask what the person decided, with proof and reason; then record it."""
-        contact = get_object_or_404(self.get_queryset(request).select_related("org"), pk=object_id)
+        contact = self.row_or_404(request, object_id)
         return decisions.page(self, request, contact)
 
     @action(description="Export everything", permissions=["export"], url_path="export")
     def export_everything(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
         """Hand out all that is held about the person as JSON."""
-        contact = get_object_or_404(self.get_queryset(request), pk=object_id)
+        contact = self.row_or_404(request, object_id)
         document = exporting.export(contact, actor=f"user:{request.user.pk}")
         return StreamingHttpResponse(
             document,
@@ -159,7 +159,7 @@ class ContactAdmin(Scoped, ModelAdmin[Contact]):
     @action(description="Erase", permissions=["erase"], url_path="erase")
     def erase(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask for a reason; then begin to erase the person."""
-        contact = get_object_or_404(self.get_queryset(request), pk=object_id)
+        contact = self.row_or_404(request, object_id)
         wanted = confirming.instruction(request)
         if wanted is None:
             plan = confirming.Plan("erase", f"Erase person {contact.pk}", EXPLANATION, [contact.pk])
@@ -186,7 +186,10 @@ class ContactAdmin(Scoped, ModelAdmin[Contact]):
         """Say whether this person may erase others; nobody is erased twice."""
         if not request.user.has_perm("consent.erase_contact"):
             return False
-        return object_id is None or not Erasure.objects.filter(contact=object_id).exists()
+        if object_id is None:
+            return True
+        found = self.get_object(request, str(object_id))
+        return found is not None and not Erasure.objects.filter(contact=found).exists()
 
     def has_add_permission(self, _request: HttpRequest) -> bool:
         """People come by messages and consents."""

@@ -89,4 +89,4 @@ class MessageTemplateAdmin(ReadOnly, Scoped, ModelAdmin[MessageTemplate]):
 
     def has_read_again_permission(self, request: HttpRequest, *_args: Any) -> bool:
         """Say whether this person may have Meta asked."""
-        return bool(request.user.has_perm("messaging.change_businessaccount"))
+        return bool(request.user.has_perm("messaging.read_templates"))

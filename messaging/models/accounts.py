@@ -97,6 +97,9 @@ class BusinessAccount(models.Model):
 
     objects = TenantQuerySet["BusinessAccount"].as_manager()
 
+    class Meta:
+        permissions = [("read_templates", "Can have the templates read from Meta")]
+
     def __str__(self) -> str:
         return self.name or self.waba_id
 
@@ -128,6 +131,9 @@ class PhoneNumber(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TenantQuerySet["PhoneNumber"].as_manager()
+
+    class Meta:
+        permissions = [("pause_sending", "Can pause and resume numbers and organisations")]
 
     def __str__(self) -> str:
         return self.display_phone_number or self.phone_number_id

@@ -6,9 +6,10 @@ from functools import cache
 from typing import Any
 
 from django.contrib.admin import RelatedFieldListFilter
+from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import FieldDoesNotExist
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.mixins import BaseModelAdminMixin
 
@@ -61,6 +62,13 @@ class Scoped(_Within, ModelAdmin):
         allowed |= {self.date_hierarchy, self.opts.pk.name, *self.linked_by}
         return field.name in allowed and bool(super().lookup_allowed(lookup, value, request))
 
+    def row_or_404(self, request: HttpRequest, object_id: str) -> Any:
+        """Return the row of an address; raise Http404 when it is out of reach, or no id at all."""
+        found = self.get_object(request, object_id)
+        if found is None:
+            raise Http404
+        return found
+
     def has_unmask_permission(self, request: HttpRequest, _object_id: Any = None) -> bool:
         """Say whether this person may see whole phone numbers and ids."""
         return staff.may_unmask(request.user)
@@ -79,7 +87,7 @@ class Scoped(_Within, ModelAdmin):
         return entry
 
     def _is_relation(self, name: str) -> bool:
-        return "__" not in name and bool(self.opts.get_field(name).is_relation)
+        return bool(get_fields_from_path(self.model, name)[-1].is_relation)
 
 
 class OfInstallation(ModelAdmin):
@@ -92,7 +100,7 @@ class OfInstallation(ModelAdmin):
         """Say whether the entry is shown."""
         return staff.reaches_all(request.user) and super().has_module_permission(request)
 
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Only with every organisation in reach."""
         return staff.reaches_all(request.user) and super().has_view_permission(request, obj)
 
@@ -100,11 +108,11 @@ class OfInstallation(ModelAdmin):
         """Only with every organisation in reach."""
         return staff.reaches_all(request.user) and super().has_add_permission(request)
 
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Only with every organisation in reach."""
         return staff.reaches_all(request.user) and super().has_change_permission(request, obj)
 
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Only with every organisation in reach."""
         return staff.reaches_all(request.user) and super().has_delete_permission(request, obj)
 

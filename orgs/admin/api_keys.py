@@ -1,4 +1,4 @@
-"""The page of API keys."""
+"""The page of API keys: issued here, shown once, revoked here."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
 from orgs import keys, staff
+from orgs.admin import confirming
 from orgs.admin.access import Scoped
 from orgs.models import SCOPES, ApiKey
 
@@ -32,14 +34,19 @@ class ApiKeyForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form ta
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(Scoped, ModelAdmin[ApiKey]):
-    """Keys: issued here, shown once, revoked here."""
+    """The keys of the organisations' own software."""
 
     form = ApiKeyForm
     list_display = ["name", "prefix", "org", "scope_names", "last_used_at", "state"]
     list_filter = ["org", "revoked_at"]
     list_select_related = ["org"]
     search_fields = ["name", "prefix"]
+    fields = ["org", "name", "prefix", "scopes", "created_at", "last_used_at", "revoked_at"]
     actions = ["revoke_selected"]
+
+    def get_fields(self, _request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
+        """A new one has a name and scopes; the hash of its secret is nobody's business."""
+        return list(self.fields) if obj else ["org", "name", "scopes"]
 
     @display(description="Scopes")
     def scope_names(self, key: ApiKey) -> str:
@@ -52,7 +59,7 @@ class ApiKeyAdmin(Scoped, ModelAdmin[ApiKey]):
         return "revoked" if key.revoked_at else "active"
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: Any, change: Any) -> None:
-        """Issue the key and show it this one time."""
+        """Issue the key."""
         del change
         data = form.cleaned_data
         key, secret = keys.issue(
@@ -63,17 +70,42 @@ class ApiKeyAdmin(Scoped, ModelAdmin[ApiKey]):
         )
         obj.pk = key.pk
         obj.refresh_from_db()
-        self.message_user(
-            request, f"Copy this key now, it is not shown again: {secret}", messages.WARNING
-        )
+        # Only for the answer to this request: no session, cookie or log ever holds it.
+        request.issued_secret = secret  # type: ignore[attr-defined]
+
+    def response_add(
+        self, request: HttpRequest, obj: ApiKey, _post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Answer with the secret itself, this one time, on a page nothing keeps."""
+        context = {
+            **self.admin_site.each_context(request),
+            "title": "API key issued",
+            "opts": self.opts,
+            "key": obj,
+            "secret": request.issued_secret,  # type: ignore[attr-defined]
+        }
+        return TemplateResponse(request, "admin/orgs/key_issued.html", context)
 
     @admin.action(description="Revoke selected keys", permissions=["revoke"])
-    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        """Make the keys useless."""
+    def revoke_selected(
+        self, request: HttpRequest, queryset: QuerySet[ApiKey]
+    ) -> HttpResponse | None:
+        """Ask for a reason; then make the keys useless."""
         active = list(queryset.filter(revoked_at=None))
-        for key in active:
-            keys.revoke(key, actor=staff.actor(request.user), reason="Revoked in the console.")
-        self.message_user(request, f"{len(active)} key(s) revoked.", messages.SUCCESS)
+        reason = confirming.reason(request)
+        if reason:
+            for key in active:
+                keys.revoke(key, actor=staff.actor(request.user), reason=reason)
+            self.message_user(request, f"{len(active)} key(s) revoked.", messages.SUCCESS)
+            return None
+        plan = confirming.Plan(
+            verb="revoke",
+            title=f"Revoke {len(active)} API key(s)",
+            explanation=f"{', '.join(map(str, active))}. Whoever uses them is refused within "
+            "seconds; a revoked key stays revoked.",
+            ids=[key.pk for key in active],
+        )
+        return confirming.page(self, request, plan)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         """Say whether this person may revoke keys."""

@@ -20,6 +20,7 @@ class OrganizationAdmin(Scoped, ModelAdmin[Organization]):
     list_display = ["org_id", "name", "is_active", "created_at"]
     list_filter = ["is_active"]
     search_fields = ["org_id", "name"]
+    ordering = ["org_id"]
 
     def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> list[str]:
         """The public id is what clients know: it stays."""

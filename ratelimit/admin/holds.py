@@ -6,10 +6,12 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 
+from orgs import staff
+from orgs.admin import confirming
 from orgs.admin.access import Scoped
 from ratelimit import holds
 from ratelimit.models import Hold
@@ -32,10 +34,22 @@ class HoldAdmin(Scoped, ModelAdmin[Hold]):
         return Hold.Cause(hold.cause).label
 
     @admin.action(description="Lift selected holds", permissions=["lift"])
-    def lift_selected(self, request: HttpRequest, queryset: QuerySet[Hold]) -> None:
-        """Let the held messages go at once."""
-        count = holds.lift(queryset, actor=f"user:{request.user.pk}", reason="Lifted by staff.")
-        self.message_user(request, f"{count} hold(s) lifted.", messages.SUCCESS)
+    def lift_selected(self, request: HttpRequest, queryset: QuerySet[Hold]) -> HttpResponse | None:
+        """Ask for a reason; then let the held messages go at once."""
+        reason = confirming.reason(request)
+        if reason:
+            count = holds.lift(queryset, actor=staff.actor(request.user), reason=reason)
+            self.message_user(request, f"{count} hold(s) lifted.", messages.SUCCESS)
+            return None
+        ids = list(queryset.values_list("pk", flat=True))
+        plan = confirming.Plan(
+            verb="lift",
+            title=f"Lift {len(ids)} hold(s)",
+            explanation="What they hold goes at once; where the cause is still there, Meta "
+            "refuses it and the hold comes back.",
+            ids=ids,
+        )
+        return confirming.page(self, request, plan)
 
     def has_lift_permission(self, request: HttpRequest) -> bool:
         """Say whether this person may lift holds."""

@@ -17,8 +17,7 @@ from messaging import connect
 from messaging.models import BusinessAccount, MessageEvent, MetaApp, OutboundMessage
 from messaging.providers.whatsapp.api import ApiError
 from messaging.states import Status
-from orgs import keys
-from orgs.models import ApiKey, AuditEvent
+from orgs.models import AuditEvent
 from ratelimit import holds
 from ratelimit.holds import HoldRequest
 from ratelimit.models import Hold
@@ -213,30 +212,15 @@ def test_a_hold_is_lifted_and_audited(client, staff, number):
     holds.place([HoldRequest("number", number.phone_number_id, "throttle", until)], now)
     hold = Hold.objects.get()
     url = reverse("admin:ratelimit_hold_changelist")
-    client.post(url, {"action": "lift_selected", ACTION_CHECKBOX_NAME: [hold.pk]})
+    chosen = {"action": "lift_selected", ACTION_CHECKBOX_NAME: [hold.pk]}
+    client.post(url, chosen)
+    assert Hold.objects.exists()
+    client.post(url, {**chosen, "confirmed": "yes", "reason": "all is well"})
     assert not Hold.objects.exists()
-    assert AuditEvent.objects.get().action == "hold.lifted"
+    assert AuditEvent.objects.get(action="hold.lifted").reason == "all is well"
 
 
 class TestSecrets:
-    def test_a_key_is_shown_once_when_it_is_issued(self, client, staff, org):
-        url = reverse("admin:orgs_apikey_add")
-        page = client.post(url, {"org": org.pk, "name": "shop", "scopes": ["send"]}, follow=True)
-        key = ApiKey.objects.get()
-        secret = next(
-            str(m).rpartition(" ")[2] for m in page.context["messages"] if "ob_" in str(m)
-        )
-        assert keys.find(secret) == key
-        again = client.get(reverse("admin:orgs_apikey_changelist")).content.decode()
-        assert secret not in again
-        assert key.secret_hash not in again
-
-    def test_a_key_is_revoked(self, client, staff, org):
-        key, secret = keys.issue(org, name="k", scopes=["send"], actor="user:1")
-        url = reverse("admin:orgs_apikey_changelist")
-        client.post(url, {"action": "revoke_selected", ACTION_CHECKBOX_NAME: [key.pk]})
-        assert keys.find(secret) is None
-
     def test_stored_secrets_are_never_shown_and_kept_when_left_empty(self, client, staff, number):
         app = number.account.app
         url = reverse("admin:messaging_metaapp_change", args=[app.pk])
@@ -290,7 +274,7 @@ def test_consents_are_revoked_with_an_audit_row(client, staff, failed):
     assert AuditEvent.objects.get(action="consent.revoked").reason == "asked by phone"
     consent.refresh_from_db()
     assert (consent.status, consent.source) == ("REVOKED", "console")
-    assert AuditEvent.objects.get().action == "consent.revoked"
+    assert AuditEvent.objects.filter(action="consent.revoked").count() == 1
 
 
 def test_a_long_list_of_consents_is_revoked_slice_by_slice(client, staff, failed, monkeypatch):
