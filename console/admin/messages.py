@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
@@ -68,15 +69,16 @@ class MessageAdmin(OutboundMessageAdmin):
         if message.status in EXPLAINED:
             text = "Why is it not going?" if message.status == Status.QUEUED else "Would it go?"
             buttons.append((text, "?explain=1#explain"))
+        may_restore = partial(self.has_restore_permission, object_id=message.pk)
         for text, action, may, only in (
             ("Requeue", "requeue_one", self.has_requeue_permission, Status.FAILED),
             ("Cancel", "cancel_one", self.has_cancel_permission, Status.QUEUED),
             ("Discard", "discard_one", self.has_discard_permission, Status.FAILED),
-            ("Undo discard", "restore_one", self.has_restore_permission, Status.CANCELLED),
+            ("Undo discard", "restore_one", may_restore, Status.CANCELLED),
             ("Show the recipient", "show_recipient", self.has_unmask_permission, None),
             ("Show the content", "show_content", self.has_open_permission, None),
         ):
-            if only in {None, message.status} and may(request, message.pk):
+            if only in {None, message.status} and may(request):
                 address = reverse(f"admin:messaging_outboundmessage_{action}", args=[message.pk])
                 buttons.append((text, address))
         return buttons
