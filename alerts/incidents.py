@@ -126,19 +126,15 @@ def _describe(alert: Alert, finding: Finding, orgs: Mapping[str, int]) -> None:
     alert.table = [list(row) for row in finding.table]
     alert.advice = finding.advice
     alert.size = finding.size
-    alert.page = page_of(finding, orgs)
+    alert.page = page_of(finding)
 
 
-def page_of(finding: Finding, orgs: Mapping[str, int]) -> str:
+def page_of(finding: Finding) -> str:
     """Return the path of the console's page about a finding, filtered."""
     if not finding.page:
         return ""
-    query = dict(finding.query)
-    org = query.pop("org", None)
-    if org is not None and org in orgs:
-        query["org__id__exact"] = str(orgs[org])
     path = reverse(f"admin:{finding.page}_changelist")
-    return f"{path}?{urlencode(query)}" if query else path
+    return f"{path}?{urlencode(finding.query)}" if finding.query else path
 
 
 def _orgs(findings: Sequence[Finding]) -> dict[str, int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db import transaction
 from django.urls import reverse
@@ -55,7 +56,7 @@ def content_of(org_id: int | None) -> dict[str, Any]:
         "figures": _figures(report, with_orgs=org_id is None),
         "table": _table(report),
         "advice": " ".join(action.text for action in report.actions if not action.code),
-        "page": f"{page}?org__id__exact={org_id}" if org_id is not None else page,
+        "page": f"{page}?{urlencode({'org': name})}" if name else page,
     }
 
 

@@ -15,7 +15,6 @@ from messaging import queries
 from messaging.models import OutboundMessage
 from messaging.queries import DlqReport
 from orgs import database, staff
-from orgs.models import Organization
 
 PERMISSION = "messaging.view_outboundmessage"
 
@@ -37,7 +36,7 @@ def page(request: HttpRequest) -> HttpResponse:
         "title": "Dead letter report",
         "report": report,
         "list": _list_page(),
-        "actions": [(each, _list_page(error_code=each.code)) for each in report.actions],
+        "actions": [(each, _list_page(error=each.code)) for each in report.actions],
         "tables": _tables(report),
     }
     return TemplateResponse(request, "admin/alerts/report.html", context)
@@ -45,14 +44,13 @@ def page(request: HttpRequest) -> HttpResponse:
 
 def _tables(report: DlqReport) -> list[dict[str, Any]]:
     """Return the tables; each row begins with a cell that leads to the messages."""
-    pks = dict(Organization.objects.filter(org_id__in=report.by_org).values_list("org_id", "pk"))
     return [
         {
             "title": "Error codes of the last 24 hours",
             "headers": ["Code", "Count", "Meaning", "What to do"],
             "rows": [
                 {
-                    "link": _list_page(error_code=each.code),
+                    "link": _list_page(error=each.code),
                     "name": each.code or "none",
                     "cells": [f"{each.count:,}", each.title, each.advice],
                 }
@@ -64,7 +62,7 @@ def _tables(report: DlqReport) -> list[dict[str, Any]]:
             "headers": ["Organisation", "Count"],
             "rows": [
                 {
-                    "link": _list_page(org__id__exact=str(pks[org])),
+                    "link": _list_page(org=org),
                     "name": org,
                     "cells": [f"{count:,}"],
                 }

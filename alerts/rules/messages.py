@@ -86,7 +86,7 @@ def stuck(groups: Sequence[Group], limits: Thresholds, seen: Moment) -> list[Fin
             ),
             advice="Open one: its timeline shows why each attempt failed.",
             page=MESSAGES,
-            query={"status__exact": "QUEUED", **_of(org)},
+            query={"status": "QUEUED", **_of(org)},
             labels=() if org else tuple(sorted({(g.channel, g.status) for g in part})),
         )
 
@@ -113,7 +113,7 @@ def queue_depth(depth: QueueDepth, limits: Thresholds, seen: Moment) -> list[Fin
             advice="Look for holds and used-up quotas first; then whether the workers keep up, "
             "and add one.",
             page=MESSAGES,
-            query={"status__exact": "QUEUED"},
+            query={"status": "QUEUED"},
             labels=((),),
         )
     ]
@@ -190,7 +190,7 @@ def expiring(found: Expiring, limits: Thresholds, seen: Moment) -> list[Finding]
             figures=(("About to expire", count), ("First", moment(found.first))),
             advice="Lift the hold or raise the quota they wait for.",
             page=MESSAGES,
-            query={"status__exact": "QUEUED"},
+            query={"status": "QUEUED"},
         )
     ]
 

@@ -61,7 +61,7 @@ def alert(org) -> Alert:
         figures=[["Dead letters", "120"]],
         table=[["Code", "In 24 h", "Meaning", "What to do"], ["131026", "9", "No", "Try"]],
         advice="Look & decide.",
-        page="/admin/messaging/deadletter/?org__id__exact=1",
+        page="/admin/messaging/deadletter/?org=acme",
         opened_at=now,
         last_seen_at=now,
     )
@@ -86,7 +86,7 @@ class TestEmail:
         assert message["Subject"] == "[Outbound] Critical: The dead letter queue <has> grown"
         assert message["From"] == "Outbound <alerts@outbound.example.org>"
         plain, html = (part.get_content() for part in message.iter_parts())
-        link = "https://outbound.example.org/admin/messaging/deadletter/?org__id__exact=1"
+        link = "https://outbound.example.org/admin/messaging/deadletter/?org=acme"
         for text in (plain, html):
             assert link in text
             assert "131026" in text
