@@ -3,16 +3,15 @@
 import os
 
 from django.core.wsgi import get_wsgi_application
-from django.urls import get_resolver
-
-from orgs import collector
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 application = get_wsgi_application()
 
-from messaging import tracing  # noqa: E402 - these need the app registry
-from orgs import measures  # noqa: E402
+from django.urls import get_resolver  # noqa: E402 - these need the app registry
+
+from messaging import tracing  # noqa: E402
+from orgs import collector, measures  # noqa: E402
 
 measures.start()
 tracing.start()

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import AbstractBaseUser
+from django.core.wsgi import get_wsgi_application
 from playwright.sync_api import Browser, Page, sync_playwright
 from waitress.server import create_server
 
-from config.wsgi import application
 from tests.browser import chromium, pages
 from tests.e2e.conftest import stack as stack
 from tests.sandbox.conftest import program as program
@@ -51,7 +51,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def web_url() -> Iterator[str]:
     """The whole site, served from this process on the tests' database."""
-    server = create_server(application, host="127.0.0.1", port=0, threads=8)
+    # Not config.wsgi: what that starts for a process of its own outlives the tests' database.
+    server = create_server(get_wsgi_application(), host="127.0.0.1", port=0, threads=8)
     thread = threading.Thread(target=server.run, name="web", daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.effective_port}"
