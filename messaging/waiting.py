@@ -120,7 +120,10 @@ def own_time(message: OutboundMessage, now: datetime) -> Waiting | None:
         return Waiting(message.held_by, message.due_at, _LIMITS.get(message.held_by, ""))
     if message.last_attempt_number:
         return Waiting(RETRY, message.due_at, message.error_message)
-    return Waiting(SCHEDULED, message.due_at, "The client asked for a later time.")
+    if message.scheduled_at is not None and message.scheduled_at > now:
+        return Waiting(SCHEDULED, message.due_at, "The client asked for a later time.")
+    # It stepped back, as from a template on hold, and what held it has gone since.
+    return Waiting(DUE, message.due_at, "It was held until a moment ago and is looked at again.")
 
 
 def _lasts(until: datetime | None) -> tuple[bool, float]:

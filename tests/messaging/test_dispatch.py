@@ -14,6 +14,7 @@ from messaging.models import MessageEvent, OutboundAttempt
 from messaging.providers.base import ErrorRule, Outcome, Result, Scope
 from messaging.providers.whatsapp import callback
 from messaging.states import Status
+from messaging.waiting import Board
 from ratelimit import holds
 from ratelimit.models import Hold
 from tests.drive import send_due
@@ -172,6 +173,9 @@ def test_a_template_on_hold_steps_back_and_the_others_go(provider: ScriptedProvi
     assert [outgoing.key for outgoing in provider.sent] == [str(free.pk)]
     assert (first.status, held.status, held.attempt_count) == (Status.QUEUED, Status.QUEUED, 0)
     assert Hold.objects.get().key == f"{number.account.waba_id}/news/en"
+    assert Board.at(timezone.now()).of(held).reason == "template"
+    Hold.objects.all().delete()
+    assert Board.at(timezone.now()).of(held).reason == "due"
 
 
 def test_a_lost_answer_keeps_the_message_in_sending(provider: ScriptedProvider):
