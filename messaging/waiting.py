@@ -51,6 +51,13 @@ class Waiting:
     until: datetime | None  # None: until somebody changes it
     detail: str
 
+    @property
+    def words(self) -> str:
+        """Return the reason as people say it, to go on with after "waits for"."""
+        if self.reason in Hold.Cause.values:
+            return Hold.Cause(self.reason).label.lower()
+        return _OWN_REASONS[self.reason]
+
 
 @dataclass(frozen=True, slots=True)
 class Board:

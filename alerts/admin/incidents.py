@@ -243,9 +243,10 @@ class AlertAdmin(ReadOnly, Scoped, ModelAdmin[Alert]):
         """Say whether this person may handle incidents; on a page, whether it goes on."""
         if not request.user.has_perm("alerts.handle_alert"):
             return False
-        return object_id is None or (
-            self.get_queryset(request).filter(pk=object_id, resolved_at=None).exists()
-        )
+        if object_id is None:
+            return True
+        found = self.get_object(request, str(object_id))
+        return found is not None and found.resolved_at is None
 
     def _one(
         self,
@@ -253,9 +254,9 @@ class AlertAdmin(ReadOnly, Scoped, ModelAdmin[Alert]):
         object_id: str,
         deed: Callable[[HttpRequest, AlertQuerySet], HttpResponse | None],
     ) -> HttpResponse:
-        chosen: AlertQuerySet = self.get_queryset(request).filter(pk=object_id)  # type: ignore[assignment]  # of this model
-        answer = deed(request, chosen)
-        return answer or self.response_post_save_change(request, Alert(pk=object_id))
+        alert = self.row_or_404(request, object_id)
+        answer = deed(request, Alert.objects.filter(pk=alert.pk))
+        return answer or self.response_post_save_change(request, alert)
 
     def _confirm(
         self, request: HttpRequest, queryset: AlertQuerySet, verb: str, explanation: str, deed: Deed
