@@ -53,6 +53,7 @@ def strict(tmp_path: Path) -> Iterator[Stack]:
 
 
 @pytest.mark.e2e
+@pytest.mark.full
 def test_a_campaign_breaks_neither_throughput_nor_pair_limit(strict: Stack):
     crowd = [f"+12025551{n:03}" for n in range(150)]
     fan = "+12025552000"
@@ -74,6 +75,7 @@ def test_a_campaign_breaks_neither_throughput_nor_pair_limit(strict: Stack):
 
 
 @pytest.mark.e2e
+@pytest.mark.full
 @pytest.mark.postgres
 @pytest.mark.timeout(240)
 def test_a_quota_holds_over_two_workers_a_flush_and_an_outage_of_redis(tmp_path: Path):

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.e2e.stack import QUICK, Process, Stack, free_port, wait_until
 from tests.e2e.test_worker_crash import unsettled
 
-pytestmark = [pytest.mark.e2e, pytest.mark.postgres]
+pytestmark = [pytest.mark.e2e, pytest.mark.full, pytest.mark.postgres]
 
 TOKEN = "e2e-metrics"
 SETTINGS = {**QUICK, "OUTBOUND_METRICS_TOKEN": TOKEN}

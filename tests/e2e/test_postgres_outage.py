@@ -9,7 +9,7 @@ import pytest
 from tests import services
 from tests.e2e.stack import QUICK, Stack, wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.postgres]
+pytestmark = [pytest.mark.e2e, pytest.mark.full, pytest.mark.postgres]
 
 
 def test_after_a_restart_of_postgresql_everything_goes_on_by_itself(tmp_path: Path):

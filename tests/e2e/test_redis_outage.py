@@ -11,7 +11,7 @@ import pytest
 from tests import services
 from tests.e2e.stack import QUICK, Stack
 
-pytestmark = [pytest.mark.e2e, pytest.mark.postgres]
+pytestmark = [pytest.mark.e2e, pytest.mark.full, pytest.mark.postgres]
 
 OUTAGE_SECONDS = 60.0
 
