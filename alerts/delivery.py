@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 
 from alerts import metrics, routing
 from alerts.models import Notice, Route
@@ -18,6 +18,7 @@ from alerts.outlets import email, slack, webhook
 from alerts.outlets.base import Letter, OutletError
 from messaging import wake
 from orgs import database
+from orgs.encryption import DecryptionError
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +63,7 @@ def deliver(notices: Sequence[Notice]) -> list[Notice]:
     """Send these now, and return them as they are then."""
     pks = [notice.pk for notice in notices]
     _deliver(_take(database.now(), pks))
-    return list(Notice.objects.filter(pk__in=pks).select_related("route").order_by("pk"))
+    return list(_with_routes(Notice.objects.filter(pk__in=pks)).order_by("pk"))
 
 
 @transaction.atomic
@@ -72,9 +73,9 @@ def _take(now: datetime, only: Sequence[int] | None = None) -> list[Notice]:
     if only is not None:
         due = due.filter(pk__in=only)
     rows = list(
-        due.select_for_update(skip_locked=True, of=("self",))
-        .select_related("route")
-        .order_by("next_try_at", "pk")[:BATCH]
+        _with_routes(due.select_for_update(skip_locked=True, of=("self",))).order_by(
+            "next_try_at", "pk"
+        )[:BATCH]
     )
     Notice.objects.filter(pk__in=[row.pk for row in rows]).update(
         attempts=F("attempts") + 1, next_try_at=now + LEASE
@@ -84,15 +85,28 @@ def _take(now: datetime, only: Sequence[int] | None = None) -> list[Notice]:
     return rows
 
 
+def _with_routes(rows: QuerySet[Notice]) -> QuerySet[Notice]:
+    """Join the routes without their secrets: one that no key opens would keep all unread."""
+    return rows.select_related("route").defer("route__url", "route__signing_secret")
+
+
 def _deliver(rows: Sequence[Notice]) -> int:
     if not rows:
         return 0
-    letters = [_letter(row) for row in rows]
+    letters = [_readable(row) for row in rows]
     with ThreadPoolExecutor(min(THREADS, len(rows)), thread_name_prefix="outlet") as pool:
         outcomes = list(pool.map(_send, letters))
     for row, outcome in zip(rows, outcomes, strict=True):
         _record(row, outcome)
     return len(rows)
+
+
+def _readable(row: Notice) -> Letter | None:
+    """Return the letter; None when no key opens the secrets of its route."""
+    try:
+        return _letter(row)
+    except DecryptionError:
+        return None
 
 
 def _letter(row: Notice) -> Letter:
@@ -116,8 +130,10 @@ def _letter(row: Notice) -> Letter:
     )
 
 
-def _send(letter: Letter) -> Outcome:
+def _send(letter: Letter | None) -> Outcome:
     """Send one; whatever goes wrong is this outlet's alone."""
+    if letter is None:
+        return Outcome("No key in OUTBOUND_ENCRYPTION_KEYS opens the secrets of the route")
     try:
         _SENDERS[Route.Outlet(letter.outlet)](letter)
     except OutletError as error:
@@ -152,5 +168,6 @@ def _record(row: Notice, outcome: Outcome) -> None:
 
 def _wait(attempts: int, retry_after: float | None) -> timedelta:
     if retry_after is not None:
-        return min(timedelta(seconds=max(1.0, retry_after)), LONGEST_WAIT)
+        # Compared as numbers: of what the other side writes not everything is a length of time.
+        return timedelta(seconds=min(max(1.0, retry_after), LONGEST_WAIT.total_seconds()))
     return min(FIRST_WAIT * float(2 ** (attempts - 1)), LONGEST_WAIT)

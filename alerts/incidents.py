@@ -52,12 +52,11 @@ def follow(
         else:
             kind = _go_on(alert, finding, at)
             _describe(alert, finding, orgs)
-        if kind is not None:
+        if kind is not None and not alert.is_muted(at):
             metrics.count_finding(rule, finding.labels if kind != Kind.REMINDER else ())
-            if not alert.is_muted(at):
-                alert.last_notified_at, alert.told_size = at, finding.size
-                alert.is_told = not finding.is_event
-                steps.append(Step(alert, kind))
+            alert.last_notified_at, alert.told_size = at, finding.size
+            alert.is_told = not finding.is_event
+            steps.append(Step(alert, kind))
         alert.last_seen_at = at
         alert.save()
     gone = known.keys() - {finding.key for finding in findings}

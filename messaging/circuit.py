@@ -71,11 +71,7 @@ def observe(signs: Mapping[str, Signs], circuits: Mapping[str, Hold], now: datet
 
 @transaction.atomic
 def close(circuit: Hold, *, actor: str, reason: str) -> bool:
-    """Let everything be tried again at once; say whether it was still open.
-
-    It opens anew when as many calls fail in a row as before.
-    """
-    FailureStreak.objects.filter(app_key=circuit.key).delete()
+    """Let everything be tried again at once; say whether it was still open."""
     closed = bool(holds.lift([circuit], actor=actor, reason=reason))
     wake.on_commit(wake.SEND)
     return closed

@@ -14,6 +14,7 @@ from messaging.models import (
     Discard,
     InboundMessage,
     OutboundMessage,
+    ProviderNotice,
     WebhookDelivery,
 )
 from messaging.models.bulk import UNDO_FOR
@@ -110,6 +111,22 @@ def purge_operations() -> int:
             .values_list("pk", flat=True)[:BATCH]
         )
         BulkOperation.objects.filter(pk__in=ids).delete()
+    return len(ids)
+
+
+def purge_notices() -> int:
+    """Delete one batch of what the provider told of accounts, kept as long as messages."""
+    cutoff = _cutoff(settings.OUTBOUND_MESSAGE_RETENTION_DAYS)
+    if cutoff is None:
+        return 0
+    with transaction.atomic():
+        ids = list(
+            ProviderNotice.objects.select_for_update(skip_locked=True)
+            .filter(recorded_at__lt=cutoff)
+            .order_by("recorded_at")
+            .values_list("pk", flat=True)[:BATCH]
+        )
+        ProviderNotice.objects.filter(pk__in=ids).delete()
     return len(ids)
 
 

@@ -19,7 +19,7 @@ from messaging import (
     wake,
 )
 from messaging.draining import drain
-from orgs import tallies
+from orgs import logins, tallies
 
 logger = logging.getLogger(__name__)
 
@@ -100,3 +100,5 @@ def purge() -> None:
     drain(retention.purge_inbound_texts)
     drain(retention.purge_discards)
     drain(retention.purge_operations)
+    drain(retention.purge_notices)
+    drain(logins.purge_sessions)

@@ -9,10 +9,13 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth import get_user_model
+from django.contrib.sessions.models import Session
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from orgs import audit
+from orgs import audit, database
+
+SESSION_BATCH = 500
 
 
 def client_address(request: HttpRequest) -> str:
@@ -57,6 +60,14 @@ def shut_out(
     answer.headers["Retry-After"] = str(seconds)
     answer.headers["Cache-Control"] = "no-store"
     return answer.render()
+
+
+def purge_sessions() -> int:
+    """Delete one batch of sessions that have ended; return how many."""
+    ended = Session.objects.filter(expire_date__lt=database.now()).order_by("expire_date")
+    keys = list(ended.values_list("pk", flat=True)[:SESSION_BATCH])
+    Session.objects.filter(pk__in=keys).delete()
+    return len(keys)
 
 
 def note_login(sender: object, request: HttpRequest, user: Any, **_kwargs: Any) -> None:

@@ -1,7 +1,8 @@
-"""The pages of the second factor: asking for a code, setting it up, removing one's own."""
+"""Pages of whoever is logged in: the second factor, the own password, the search for pages."""
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
 from django import forms
@@ -9,6 +10,7 @@ from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
+from django.core.paginator import InvalidPage
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -17,7 +19,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from orgs import guard, second_factor, staff
+from orgs import audit, guard, second_factor, staff
 
 WRONG = "That code is not right, or was used before. After several wrong ones, wait a little."
 
@@ -74,6 +76,24 @@ def set_up_page(request: HttpRequest) -> HttpResponse:
         "secret": second_factor.typed(factor),
     }
     return _page(request, "set_up", shown)
+
+
+def password_change_page(request: HttpRequest) -> HttpResponse:
+    """Change one's own password; that somebody did is recorded."""
+    answer: HttpResponse = admin.site.password_change(request)
+    if request.method == "POST" and answer.status_code == HTTPStatus.FOUND:
+        actor = staff.actor(request.user)
+        audit.record([audit.Entry(None, actor, "user.password_changed", actor)])
+    return answer
+
+
+def search_page(request: HttpRequest) -> HttpResponse:
+    """Search the names of pages; a page of results that is not there is not found."""
+    try:
+        answer: HttpResponse = admin.site.search(request)  # type: ignore[attr-defined]  # Unfold's
+    except InvalidPage:
+        raise Http404 from None
+    return answer
 
 
 def _remove(request: HttpRequest, user: User, form: CodeForm) -> HttpResponse:

@@ -11,7 +11,7 @@ from django.db.models import F
 
 from orgs import audit, database
 from ratelimit import limiter
-from ratelimit.models import Hold, WhatsAppRateLimit
+from ratelimit.models import FailureStreak, Hold, WhatsAppRateLimit
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +87,14 @@ def active(at: datetime) -> dict[tuple[str, str], list[Hold]]:
 def lift(holds: Iterable[Hold], *, actor: str, reason: str) -> int:
     """Remove the holds, so that what they held goes at once; leaves an audit row each.
 
-    An account's throttle may have throttled its organisation as a whole: that ends with it.
+    An account's throttle may have throttled its organisation as a whole: that ends with it. So
+    does the row of failures that opened a circuit: it opens anew after as many as before.
     """
-    wanted = Hold.objects.select_for_update().filter(pk__in=[hold.pk for hold in holds])
+    chosen = list(holds)
+    # Before the holds, in the order of those who note failures.
+    apps = [hold.key for hold in chosen if hold.cause == Hold.Cause.PROVIDER_UNAVAILABLE]
+    FailureStreak.objects.filter(app_key__in=apps).delete()
+    wanted = Hold.objects.select_for_update().filter(pk__in=[hold.pk for hold in chosen])
     wanted = wanted.order_by("scope", "key", "cause")
     # Holds are locked before organisations' rows, but a quota's hold after them: everywhere.
     rows = list(wanted.exclude(cause=Hold.Cause.QUOTA_EXCEEDED))

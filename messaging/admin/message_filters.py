@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +23,8 @@ from orgs.models import Organization
 Messages = QuerySet[OutboundMessage]
 Choices = Iterable[tuple[str, str]]
 
+# What can be a primary key; more digits no database takes.
+KEY = re.compile(r"[0-9]{1,18}")
 # A list to choose from is no longer than this; the search finds the others.
 MOST = 500
 # Ids are made by the clocks of the web's machines, which may differ a little from the database's.
@@ -38,8 +41,10 @@ class Chosen(DropdownFilter):
     """A filter by one chosen value; an empty one, as the form sends it, is none."""
 
     def queryset(self, request: HttpRequest, queryset: Messages) -> Messages:
-        """Keep what has the chosen value."""
+        """Keep what has the chosen value; no database keeps the character NUL."""
         value = self.value()
+        if value and "\0" in value:
+            return queryset.none()
         return self.keep(request, queryset, value) if value else queryset
 
     def keep(self, request: HttpRequest, queryset: Messages, value: str) -> Messages:
@@ -122,7 +127,7 @@ class NumberFilter(Chosen):
 
     def keep(self, _request: HttpRequest, queryset: Messages, value: str) -> Messages:
         """Keep what goes from that number."""
-        return queryset.filter(phone_number=int(value)) if value.isdigit() else queryset.none()
+        return queryset.filter(phone_number=int(value)) if KEY.fullmatch(value) else queryset.none()
 
 
 class TemplateFilter(Chosen):
@@ -169,7 +174,8 @@ class PriorityFilter(Chosen):
 
     def keep(self, _request: HttpRequest, queryset: Messages, value: str) -> Messages:
         """Keep the messages of that priority."""
-        return queryset.filter(priority=int(value)) if value.isdigit() else queryset.none()
+        known = {str(priority) for priority in OutboundMessage.Priority.values}
+        return queryset.filter(priority=value) if value in known else queryset.none()
 
 
 class SinceFilter(Chosen):

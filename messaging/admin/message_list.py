@@ -85,7 +85,7 @@ class MessageChangeList(ChangeList):
     def _one_org(self, request: HttpRequest) -> int | None:
         """Return the organisation whose messages alone are shown; None: there may be others."""
         chosen, reached = self.params.get("org"), staff.reach(request.user)
-        if chosen:
+        if chosen and "\0" not in chosen:
             rows = staff.visible(Organization.objects.filter(org_id=chosen), request.user)
             return rows.values_list("pk", flat=True).first()
         return next(iter(reached)) if reached is not None and len(reached) == 1 else None

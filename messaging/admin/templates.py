@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
@@ -81,8 +82,17 @@ class MessageTemplateAdmin(ReadOnly, Scoped, ModelAdmin[MessageTemplate]):
 
     @action(description="Read from Meta now", url_path="read-again", permissions=["read_again"])
     def read_again(self, request: HttpRequest) -> HttpResponse:
-        """Have the templates of all accounts read by a worker."""
-        count = template_sync.ask_for(staff.visible(BusinessAccount.objects.all(), request.user))
+        """Ask; then have the templates of all accounts in reach read by a worker."""
+        accounts = staff.visible(BusinessAccount.objects.all(), request.user)
+        if request.method != "POST":
+            context = {
+                **self.admin_site.each_context(request),
+                "title": "Read the templates from Meta",
+                "opts": self.opts,
+                "count": accounts.count(),
+            }
+            return TemplateResponse(request, "admin/messaging/read_templates.html", context)
+        count = template_sync.ask_for(accounts)
         text = f"The templates of {count} account(s) are read now; reload in a moment."
         self.message_user(request, text, messages.SUCCESS)
         return HttpResponseRedirect(reverse("admin:messaging_messagetemplate_changelist"))

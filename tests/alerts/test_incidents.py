@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from alerts import checking, handling
+from alerts import checking, handling, metrics
 from alerts.checklist import CHECKS, Check
 from alerts.models import Alert, CheckRun, Notice, Route
 from alerts.rules.base import Finding
@@ -121,6 +121,16 @@ def test_a_muted_one_says_nothing_until_then(world):
     handling.mute(Alert.objects.all(), until, actor="user:1", reason="Known")
     assert world.check(trouble(100, Severity.CRITICAL), after=120) == []
     assert world.check(trouble(100, Severity.CRITICAL), after=61) == ["worse"]
+
+
+def test_what_a_muted_one_does_not_say_is_not_counted(world, monkeypatch):
+    monkeypatch.setitem(metrics._OF_RULE, "world", metrics.DEAD_LETTERS)
+    world.check(trouble(labels=((),)))
+    until = world.now + timedelta(hours=3)
+    handling.mute(Alert.objects.all(), until, actor="user:1", reason="Known")
+    for _ in range(3):
+        world.check(trouble(100, labels=((),)), after=5)
+    assert metrics.DEAD_LETTERS.value() == 1
 
 
 def test_the_end_of_a_muted_one_is_not_told(world):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from cryptography.fernet import Fernet
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from standardwebhooks import Webhook
@@ -18,6 +19,7 @@ from alerts.models import Alert, Notice, Route
 from alerts.outlets import http
 from messaging.states import Status
 from orgs import database
+from orgs.encryption import DecryptionError
 from tests.alerts import servers
 from tests.factories.messaging import MessageFactory
 
@@ -229,6 +231,26 @@ def test_an_outlet_that_fails_stops_no_other(web, mail, alert, monkeypatch):
     assert told["email"].state == State.SENT
     assert told["slack"].state == State.PENDING
     assert told["slack"].error == "RuntimeError"
+
+
+def test_a_route_whose_secrets_no_key_opens_stops_no_other(web, mail, alert, settings):
+    route = slack_route(web)
+    settings.OUTBOUND_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+    told = {notice.outlet: notice for notice in tell(alert)}
+    assert told["email"].state == State.SENT
+    assert (told["slack"].state, told["slack"].attempts) == (State.PENDING, 1)
+    assert "OUTBOUND_ENCRYPTION_KEYS" in told["slack"].error
+    with pytest.raises(DecryptionError):
+        route.refresh_from_db()
+
+
+def test_a_wait_that_is_no_length_of_time_is_cut_and_stops_no_other(web, mail, alert):
+    slack_route(web)
+    web.status, web.headers = 429, {"Retry-After": "9" * 30}
+    told = {notice.outlet: notice for notice in tell(alert)}
+    assert (told["slack"].state, told["slack"].error) == (State.PENDING, "Answered 429")
+    assert told["slack"].next_try_at <= database.now() + delivery.LONGEST_WAIT
+    assert told["email"].state == State.SENT
 
 
 def test_a_newer_notice_overtakes_one_that_waits(web, alert, settings):

@@ -63,6 +63,19 @@ def test_a_filter_keeps_what_it_says(client, number, filters, mine):
     assert listed(client, **filters)[0] == [wanted.pk]
 
 
+@pytest.mark.parametrize(
+    "filters",
+    [
+        *({"number": "²"}, {"number": "9" * 30}, {"number": "\0"}),
+        *({"priority": "²"}, {"priority": "9" * 30}),
+        *({"template": "\0"}, {"error": "\0"}, {"org": "\0"}, {"status": "\0"}),
+    ],
+)
+def test_what_no_row_can_have_is_found_in_none(client, number, filters):
+    MessageFactory(phone_number=number)
+    assert listed(client, **filters)[0] == []
+
+
 def test_it_filters_by_organisation_number_and_time(client, org, number):
     other = MessageFactory()
     old = MessageFactory(phone_number=number, at=timezone.now() - timedelta(days=3))

@@ -20,7 +20,7 @@ from messaging.states import Status
 from orgs.models import AuditEvent
 from ratelimit import holds
 from ratelimit.holds import HoldRequest
-from ratelimit.models import Hold
+from ratelimit.models import FailureStreak, Hold
 from tests.factories.consent import ConsentFactory, ContactFactory
 from tests.factories.messaging import AttemptFactory, MessageFactory
 from tests.factories.orgs import staff_user
@@ -220,6 +220,16 @@ def test_a_hold_is_lifted_and_audited(client, staff, number):
     client.post(url, {**chosen, "confirmed": "yes", "reason": "all is well"})
     assert not Hold.objects.exists()
     assert AuditEvent.objects.get(action="hold.lifted").reason == "all is well"
+
+
+def test_a_circuit_lifted_among_the_holds_begins_anew_too(client, staff, number):
+    now, app = timezone.now(), number.account.app.app_id
+    FailureStreak.objects.create(app_key=app, messages=["a", "b", "c"], began_at=now)
+    holds.place([HoldRequest("app", app, Hold.Cause.PROVIDER_UNAVAILABLE, None)], now)
+    fields = {"action": "lift_selected", ACTION_CHECKBOX_NAME: [Hold.objects.get().pk]}
+    confirmed = {**fields, "confirmed": "yes", "reason": "Meta is back"}
+    client.post(reverse("admin:ratelimit_hold_changelist"), confirmed)
+    assert (Hold.objects.count(), FailureStreak.objects.count()) == (0, 0)
 
 
 class TestSecrets:

@@ -10,12 +10,13 @@ from messaging.models import (
     MessageEvent,
     OutboundAttempt,
     OutboundMessage,
+    ProviderNotice,
     WebhookDelivery,
     WebhookEvent,
 )
 from messaging.states import Cause, Status
 from orgs.ids import first_uuid7
-from tests.factories.messaging import MessageFactory, MetaAppFactory
+from tests.factories.messaging import MessageFactory, MetaAppFactory, PhoneNumberFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
@@ -82,3 +83,20 @@ def test_processed_webhooks_go_and_waiting_ones_stay(settings):
     assert retention.purge_webhooks() == 1
     assert set(WebhookDelivery.objects.values_list("pk", flat=True)) == {waiting.pk, young.pk}
     assert WebhookEvent.objects.count() == 2
+
+
+def test_what_meta_told_of_accounts_goes_with_the_messages(settings):
+    settings.OUTBOUND_MESSAGE_RETENTION_DAYS = 30
+    account = PhoneNumberFactory().account
+    for days in (31, 29):
+        at = timezone.now() - timedelta(days=days)
+        ProviderNotice.objects.create(
+            org=account.org,
+            account=account,
+            topic="account_alerts",
+            occurred_at=at,
+            recorded_at=at,
+            digest=str(days),
+        )
+    assert (retention.purge_notices(), retention.purge_notices()) == (1, 0)
+    assert ProviderNotice.objects.get().digest == "29"

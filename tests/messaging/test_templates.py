@@ -200,7 +200,11 @@ class TestInTheConsole:
         client.force_login(admin_user)
         page = reverse("admin:messaging_messagetemplate_changelist")
         assert "Read from Meta now" in client.get(page).content.decode()
-        client.get(reverse("admin:messaging_messagetemplate_read_again"))
         before = synced.templates_due_at
+        address = reverse("admin:messaging_messagetemplate_read_again")
+        asked = client.get(address)
+        synced.refresh_from_db()
+        assert (asked.status_code, synced.templates_due_at) == (200, before)
+        client.post(address)
         synced.refresh_from_db()
         assert synced.templates_due_at < before

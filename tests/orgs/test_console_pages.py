@@ -154,6 +154,20 @@ class TestStaff:
         assert user.check_password("long-enough-1")
         assert AuditEvent.objects.get(action="user.password_set").target == f"user:{user.pk}"
 
+    def test_ones_own_password_is_recorded_once_it_is_changed(self, client):
+        user = staff_user()
+        user.set_password("old-enough-1")
+        user.save()
+        client.force_login(user)
+        form = {"new_password1": "long-enough-1", "new_password2": "long-enough-1"}
+        for old in ("wrong", "old-enough-1"):
+            assert not AuditEvent.objects.filter(action="user.password_changed").exists()
+            client.post(reverse("admin:password_change"), {**form, "old_password": old})
+        user.refresh_from_db()
+        assert user.check_password("long-enough-1")
+        event = AuditEvent.objects.get(action="user.password_changed")
+        assert event.actor == event.target == f"user:{user.pk}"
+
     def test_who_is_no_superuser_makes_none_and_touches_none(self, client, admin_user):
         clerk = staff_user("view_user", "change_user")
         client.force_login(clerk)
@@ -178,3 +192,9 @@ class TestStaff:
         assert AuditEvent.objects.get(action="group.changed").after == {"name": "Ours"}
         admin_client.post(reverse("admin:auth_group_delete", args=[own.pk]), {"post": "yes"})
         assert AuditEvent.objects.get(action="group.deleted").before["name"] == "Ours"
+
+
+@pytest.mark.parametrize(("page", "status"), [("1", 200), ("x", 404), ("99", 404)])
+def test_a_page_of_the_search_that_is_not_there_is_not_found(admin_client, page, status):
+    answer = admin_client.get(reverse("admin:search"), {"s": "audit", "page": page})
+    assert answer.status_code == status

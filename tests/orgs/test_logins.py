@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 
 import pytest
 from axes.models import AccessAttempt
 from django.contrib.auth.models import User
+from django.contrib.sessions.models import Session
 from django.test import Client, RequestFactory
 from django.urls import reverse
+from django.utils import timezone
 
 from orgs import guard, logins
 from orgs.models import AuditEvent
+from tests.factories.orgs import staff_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
@@ -118,6 +122,13 @@ class TestSession:
             clock.now += settings.OUTBOUND_SESSION_IDLE_SECONDS // 2
             last = admin_client.get("/admin/", HTTP_X_REQUESTED_WITH="XMLHttpRequest")
         assert last.status_code == 302
+
+    def test_ended_ones_are_deleted(self, client, admin_client):
+        client.force_login(staff_user())
+        ended = Session.objects.filter(pk=client.session.session_key)
+        ended.update(expire_date=timezone.now() - timedelta(seconds=1))
+        assert (logins.purge_sessions(), logins.purge_sessions()) == (1, 0)
+        assert Session.objects.get().pk == admin_client.session.session_key
 
     def test_it_ends_after_so_long_in_any_case(self, admin_client, clock, settings):
         step = settings.OUTBOUND_SESSION_IDLE_SECONDS // 2

@@ -7,9 +7,14 @@ from datetime import timedelta
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test import RequestFactory
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from messaging import stock
+from messaging.admin import badges
 from messaging.models import BulkOperation, Discard, OutboundMessage
 from messaging.states import Status
 from tests.factories.messaging import PhoneNumberFactory
@@ -277,3 +282,31 @@ class TestLimitedStaff:
             assert client.get(page_of(operation, "progress")).status_code == 404
             for step in ("stop", "resume", "undo"):
                 assert client.post(page_of(operation, step), {"reason": "x"}).status_code == 404
+
+
+class TestBadge:
+    """The count in the sidebar, which every page of the console asks for."""
+
+    @pytest.fixture(autouse=True)
+    def _queue(self, number) -> None:
+        dead(number, 2)
+        dead(number, error_code="131049")  # an everyday result of campaigns
+        dead(PhoneNumberFactory(), 3)
+        stock.recount()
+
+    def badge(self, user: User) -> tuple[str, str]:
+        """Return the badge, and the statements it took."""
+        request = RequestFactory().get("/")
+        request.user = User.objects.get(pk=user.pk)
+        with CaptureQueriesContext(connection) as asked:
+            shown = badges.dead_letters(request)
+        return shown, " ".join(query["sql"] for query in asked)
+
+    def test_of_all_the_messages_are_not_counted_again(self, staff):
+        shown, asked = self.badge(staff)
+        assert shown == "5"
+        assert "outbound_message " not in asked.replace('"', " ")
+
+    def test_who_is_limited_sees_the_count_of_theirs(self, number):
+        limited = staff_user("view_outboundmessage", orgs=(number.org,))
+        assert self.badge(limited)[0] == "2"
