@@ -10,12 +10,11 @@ from orgs import staff
 
 
 def dead_letters(request: HttpRequest) -> str:
-    """Return the size of the dead letter queue, as far as this person reaches."""
+    """Return the size of the dead letter queue, as far as this person reaches; empty: nothing."""
     if not request.user.has_perm("messaging.view_outboundmessage"):
         return ""
-    return str(
-        queries.dead_letter_count(staff.visible(OutboundMessage.objects.all(), request.user))
-    )
+    seen = staff.visible(OutboundMessage.objects.all(), request.user)
+    return str(queries.dead_letter_count(seen) or "")
 
 
 def may_see_dead_letters(request: HttpRequest) -> bool:
