@@ -9,5 +9,5 @@ from orgs import staff
 
 
 def incidents(request: HttpRequest) -> str:
-    """Return how many incidents in this person's reach are open."""
-    return str(staff.visible(Alert.objects.open(), request.user).count())
+    """Return how many incidents in this person's reach are open; empty: none."""
+    return str(staff.visible(Alert.objects.open(), request.user).count() or "")

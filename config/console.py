@@ -37,6 +37,8 @@ UNFOLD: dict[str, Any] = {
     "SITE_TITLE": "Outbound",
     "SITE_HEADER": "Outbound",
     "SITE_SYMBOL": "send",
+    # There is no other site to go back to.
+    "SITE_URL": None,
     "SITE_FAVICONS": [
         {
             "rel": "icon",

@@ -16,6 +16,7 @@ from django.db import transaction
 
 from messaging import outcomes, wake
 from messaging.providers.base import Result
+from orgs import audit
 from ratelimit import holds
 from ratelimit.holds import HoldRequest
 from ratelimit.models import FailureStreak, Hold
@@ -23,6 +24,7 @@ from ratelimit.models import FailureStreak, Hold
 # The wait before a probe doubles with each that fails, up to this.
 LONGEST_PROBE_WAIT_SECONDS = 60.0
 
+ACTOR = "system:circuit"
 UNAVAILABLE = Hold.Cause.PROVIDER_UNAVAILABLE
 
 
@@ -96,7 +98,7 @@ def _end(streak: FailureStreak | None, circuit: Hold | None) -> None:
     if streak is not None:
         streak.delete()
     if circuit is not None:
-        holds.lift([circuit], actor="system:circuit", reason="The provider answers again.")
+        holds.lift([circuit], actor=ACTOR, reason="The provider answers again.")
 
 
 def _worsen(
@@ -118,8 +120,20 @@ def _worsen(
         defaults={"messages": different},
         create_defaults={"messages": different, "began_at": now},
     )
-    if len(different) >= enough:
-        holds.place([_request(app_key, now)], now)
+    # Whoever opened it meanwhile held the streak's row until then.
+    if len(different) >= enough and not open_apps([app_key]):
+        _open(_request(app_key, now), now)
+
+
+def _open(request: HoldRequest, now: datetime) -> None:
+    holds.place([request], now)
+    audit.record(
+        [
+            audit.Entry(
+                None, ACTOR, "circuit.opened", f"{request.scope}:{request.key}", request.detail
+            )
+        ]
+    )
 
 
 def _request(app_key: str, now: datetime) -> HoldRequest:

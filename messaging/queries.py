@@ -12,8 +12,11 @@ from django.db.models import Count, Min, Q
 
 from messaging.channels import error_table
 from messaging.models.messages import (
+    CANCELLED_BY_CLIENT,
+    CANCELLED_BY_STAFF,
     CONSENT_REVOKED,
     DELIVERY_UNKNOWN,
+    DISCARDED,
     EXPIRED,
     OUTSIDE_SERVICE_WINDOW,
     TEMPLATE_NOT_SENDABLE,
@@ -42,6 +45,12 @@ _OWN_CODES = {
     ),
     EXPIRED: ("The expiry passed first", "Send a new message if it is still wanted."),
     CONSENT_REVOKED: ("Consent was withdrawn", "Nothing to do: it must not be sent."),
+    CANCELLED_BY_CLIENT: ("Cancelled through the API", "Nothing to do: it was not wanted."),
+    CANCELLED_BY_STAFF: ("Cancelled by staff", "Nothing to do: the timeline says who and why."),
+    DISCARDED: (
+        "Discarded from the dead letter queue",
+        "Nothing to do: the timeline says who and why. For a day it can be undone.",
+    ),
     "TIMEOUT": (
         "The answer did not come in time",
         "A status may still prove it was sent; otherwise the policy decides.",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import attrgetter
-
-from django.contrib.auth import get_user_model
 
 from consent.models import ConsentEvent
 from console import incidents, links
@@ -21,6 +19,7 @@ from messaging.models import (
 )
 from messaging.providers.base import Outcome
 from messaging.states import Cause, Status
+from orgs import actors
 from orgs.models import AuditEvent
 
 # The latest of each kind, at most: a message seldom has more than a dozen.
@@ -253,11 +252,5 @@ def _incidents(message: OutboundMessage) -> Iterator[Entry]:
 
 def _named(entries: Sequence[Entry]) -> list[Entry]:
     """Put the names of people in the place of their ids."""
-    names = _names(entry.who for entry in entries)
-    return [replace(entry, who=names.get(entry.who, entry.who)) for entry in entries]
-
-
-def _names(actors: Iterable[str]) -> dict[str, str]:
-    ids = {actor.partition(":")[2] for actor in actors if actor.startswith("user:")}
-    users = get_user_model().objects.filter(pk__in=[each for each in ids if each.isdigit()])
-    return {f"user:{user.pk}": user.get_username() for user in users} if ids else {}
+    names = actors.names(entry.who for entry in entries)
+    return [replace(entry, who=names[entry.who]) for entry in entries]

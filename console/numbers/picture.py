@@ -11,7 +11,7 @@ from console.dashboard import numbers, queue
 from console.dashboard.numbers import Row
 from messaging import holding
 from messaging.models import BusinessAccount, MetaApp, PhoneNumber, WebhookDelivery
-from orgs import database, staff
+from orgs import actors, database, staff
 from orgs.models import AuditEvent
 from ratelimit import holds, rules
 from ratelimit.models import Hold
@@ -28,7 +28,7 @@ class Picture:
     row: Row
     is_slowed: bool  # Meta has lately refused messages that came too fast
     held: Sequence[Hold]
-    history: Sequence[AuditEvent]
+    history: Sequence[tuple[AuditEvent, str]]  # each with who did it
     account: BusinessAccount
     account_url: str
     app: MetaApp
@@ -52,11 +52,7 @@ def draw(number: PhoneNumber, user: staff.User) -> Picture:
         is_slowed=rules.recovered(number.rate_share, number.rate_lowered_at, now)
         < rules.FULL_SHARE,
         held=holding.on_number(active, number),
-        history=list(
-            staff.visible(AuditEvent.objects.filter(target__in=targets), user).order_by("-id")[
-                :LINES
-            ]
-        ),
+        history=_history(targets, user),
         account=account,
         account_url=links.page("messaging_businessaccount_change", account.pk),
         app=account.app,
@@ -75,6 +71,13 @@ def circuit_of(number: PhoneNumber) -> Hold | None:
         key=number.account.app.app_id,
         cause=Hold.Cause.PROVIDER_UNAVAILABLE,
     ).first()
+
+
+def _history(targets: Sequence[str], user: staff.User) -> list[tuple[AuditEvent, str]]:
+    rows = AuditEvent.objects.filter(target__in=targets).order_by("-id")
+    lines = list(staff.visible(rows, user)[:LINES])
+    names = actors.names(line.actor for line in lines)
+    return [(line, names[line.actor]) for line in lines]
 
 
 def _last_webhook(app: MetaApp) -> datetime | None:

@@ -10,13 +10,14 @@ from orgs import staff
 
 
 def dead_letters(request: HttpRequest) -> str:
-    """Return the size of the dead letter queue, as far as this person reaches."""
+    """Return the size of the dead letter queue, as far as this person reaches; empty: nothing."""
     if not request.user.has_perm("messaging.view_outboundmessage"):
         return ""
     if staff.reaches_all(request.user):
-        return str(stock.dead_letters())  # of all, the number is kept: every page asks for it
+        # Of all, the number is kept: every page asks for it.
+        return str(stock.dead_letters() or "")
     theirs = staff.visible(OutboundMessage.objects.all(), request.user)
-    return str(queries.dead_letter_count(theirs))
+    return str(queries.dead_letter_count(theirs) or "")
 
 
 def may_see_dead_letters(request: HttpRequest) -> bool:

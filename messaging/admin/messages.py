@@ -187,8 +187,9 @@ class OutboundMessageAdmin(Discarding, ReadOnly, Scoped, ModelAdmin[OutboundMess
     @display(description="Accepted (UTC)")
     def accepted(self, message: OutboundMessage) -> str:
         """Return when the client was answered."""
-        text = f"{message.created_at:%Y-%m-%d %H:%M:%S}"
-        return format_html('<span class="console-nowrap">{}</span>', text)
+        at = message.created_at
+        day, time = f"{at:%Y-%m-%d}", f"{at:%H:%M:%S}"
+        return format_html('<span class="console-nowrap">{}</span> {}', day, time)
 
     @display(description="Error")
     def error(self, message: OutboundMessage) -> str:

@@ -24,7 +24,7 @@ from messaging.dead_letters.selection import Selection
 from messaging.models import BulkOperation, Discard
 from messaging.operations import Instruction
 from messaging.states import Cause
-from orgs import database, staff
+from orgs import actors, database, staff
 from orgs.admin.access import ReadOnly, Scoped
 
 State = BulkOperation.State
@@ -47,6 +47,10 @@ class BulkOperationAdmin(ReadOnly, Scoped, ModelAdmin[BulkOperation]):
     list_per_page = 50
     show_full_result_count = False
     ordering = ["-id"]
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Add the name of whoever began it."""
+        return super().get_queryset(request).annotate(begun_by=actors.shown("actor"))
 
     @display(description="Operation")
     def kind_label(self, operation: BulkOperation) -> str:
@@ -74,7 +78,7 @@ class BulkOperationAdmin(ReadOnly, Scoped, ModelAdmin[BulkOperation]):
     @display(description="By")
     def who(self, operation: BulkOperation) -> str:
         """Return who began it."""
-        return operation.actor
+        return str(operation.begun_by)  # type: ignore[attr-defined]  # annotated
 
     def get_urls(self) -> list[URLPattern]:
         """Add the progress alone, and the buttons."""

@@ -24,7 +24,7 @@ from messaging import windows
 from messaging.admin import confirming
 from messaging.models import Erasure, OutboundMessage, ServiceWindow
 from messaging.persons import erasing, exporting
-from orgs import audit, database
+from orgs import actors, audit, database
 from orgs.admin.access import Scoped
 from orgs.admin.revealing import revealing
 
@@ -228,7 +228,9 @@ def _consents(contact_id: str) -> dict[str, Any]:
 
 
 def _history(contact_id: str) -> dict[str, Any]:
-    rows = ConsentEvent.objects.filter(consent__contact_id=contact_id).select_related("consent")
+    events = ConsentEvent.objects.filter(consent__contact_id=contact_id).select_related("consent")
+    rows = list(events.order_by("-occurred_at", "-pk")[:SHOWN])
+    names = actors.names(row.actor for row in rows)
     return {
         "headers": ["decided", "purpose", "status", "source", "actor", "proof"],
         "rows": [
@@ -237,10 +239,10 @@ def _history(contact_id: str) -> dict[str, Any]:
                 row.consent.get_purpose_display(),
                 row.get_status_display(),
                 row.get_source_display(),
-                row.actor,
+                names[row.actor],
                 ", ".join(f"{name}: {value}" for name, value in row.proof.items()) or "–",
             ]
-            for row in rows.order_by("-occurred_at", "-pk")[:SHOWN]
+            for row in rows
         ],
     }
 

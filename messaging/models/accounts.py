@@ -46,7 +46,7 @@ class MetaApp(models.Model):
     objects = AppQuerySet.as_manager()
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.app_id})"
+        return self.name if self.app_id in self.name else f"{self.name} ({self.app_id})"
 
     def secrets(self) -> list[str]:
         """Return the secrets a webhook may be signed with now."""

@@ -25,7 +25,10 @@ class _Within(BaseModelAdminMixin):
 
     def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Offer only what this person may see; another's id sent by hand is no valid choice."""
-        return _limited(super().formfield_for_foreignkey(db_field, request, **kwargs), request)
+        field = _limited(super().formfield_for_foreignkey(db_field, request, **kwargs), request)
+        if field is not None and db_field.name == "org":
+            field.label = "Organisation"
+        return field
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         """Offer only what this person may see."""

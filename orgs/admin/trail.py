@@ -12,9 +12,9 @@ from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.dateparse import parse_datetime
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
-from unfold.decorators import action
+from unfold.decorators import action, display
 
-from orgs import audit, staff, trail
+from orgs import actors, audit, staff, trail
 from orgs.admin.access import ReadOnly, Scoped
 from orgs.models import AuditEvent
 
@@ -63,7 +63,7 @@ def _moment(text: str) -> datetime:
 class AuditEventAdmin(ReadOnly, Scoped, ModelAdmin[AuditEvent]):
     """Newest first, without a count of all: the trail only grows."""
 
-    list_display = ["at", "actor", "action", "target", "org", "reason"]
+    list_display = ["at", "who", "action", "target", "org", "reason"]
     list_filter = [
         "org",
         ("actor", _Exact),
@@ -78,6 +78,17 @@ class AuditEventAdmin(ReadOnly, Scoped, ModelAdmin[AuditEvent]):
     ordering = ["-id"]
     show_full_result_count = False
     actions_list = ["export_csv"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AuditEvent]:
+        """Add the name of whoever did it."""
+        rows: QuerySet[AuditEvent] = super().get_queryset(request)
+        return rows.annotate(who=actors.shown("actor"))
+
+    @display(description="Actor")
+    def who(self, event: AuditEvent) -> str:
+        """Return the name, and what the filter takes where that is another."""
+        name = str(event.who)  # type: ignore[attr-defined]  # annotated
+        return name if name == event.actor else f"{name} ({event.actor})"
 
     @action(description="Export as CSV", permissions=["export"], url_path="export-csv")
     def export_csv(self, request: HttpRequest) -> StreamingHttpResponse:
