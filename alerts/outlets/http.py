@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+from ipaddress import IPv4Address, IPv6Address, ip_network
 from urllib.parse import urlsplit
 
-import requests
+import certifi
+import pycurl
 from django.conf import settings
 from django.utils import timezone
 
 from alerts.outlets.base import OutletError
 
-TIMEOUTS = (5.0, 10.0)  # to connect, and between two bytes of the answer; seconds
+CONNECT_SECONDS = 5.0
+WHOLE_SECONDS = 15.0  # from the name's look-up to the last header: a host that drips gains nothing
+MOST_HEADER_BYTES = 32 * 1024
 SLACK_HOST = "hooks.slack.com"
+# RFC 6052: an IPv4 address written as IPv6, which a gateway leads to.
+NAT64 = ip_network("64:ff9b::/96")
 
 
 def problem_of(url: str, *, only: str = "") -> str:
@@ -51,32 +57,84 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, only: str = "") -
     problem = problem_of(url, only=only)
     if problem:
         raise OutletError(f"URL refused. {problem}", permanent=True)
-    _refuse_our_own_network(urlsplit(url).hostname or "")
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    answer = _Answer()
+    handle = pycurl.Curl()
     try:
-        with requests.post(
-            url,
-            data=body,
-            headers={"Content-Type": "application/json", "User-Agent": "Outbound", **headers},
-            timeout=TIMEOUTS,
-            allow_redirects=False,
-            stream=True,  # the answer's body is not read, however long it is
-        ) as answer:
-            _check(answer)
-    except requests.Timeout as error:
-        text = "No answer in time"
-        raise OutletError(text) from error
-    except requests.RequestException as error:
-        raise OutletError(f"No connection ({type(error).__name__})") from error
+        for option, value in {
+            pycurl.URL: url,
+            pycurl.POSTFIELDS: body,
+            pycurl.HTTPHEADER: _lines({**headers, "Content-Type": "application/json"}),
+            pycurl.USERAGENT: "Outbound",
+            pycurl.PROTOCOLS: pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS,
+            pycurl.PROXY: "",  # none from the environment
+            pycurl.NOSIGNAL: 1,
+            pycurl.CAINFO: certifi.where(),
+            pycurl.CONNECTTIMEOUT_MS: int(CONNECT_SECONDS * 1000),
+            pycurl.TIMEOUT_MS: int(WHOLE_SECONDS * 1000),
+            pycurl.HEADERFUNCTION: answer.take_header,
+            pycurl.WRITEFUNCTION: answer.refuse_body,
+        }.items():
+            handle.setopt(option, value)
+        if not is_trusted(host):
+            # What was looked at is what is connected to: a second look-up could say otherwise.
+            addresses = ",".join(_public(host))
+            handle.setopt(pycurl.RESOLVE, [f"{host}:{parts.port or 443}:{addresses}"])
+        handle.perform()
+    except pycurl.error as error:
+        if not answer.is_whole:
+            raise OutletError(_words(int(error.args[0]))) from error
+    finally:
+        handle.close()
+    _check(answer)
 
 
-def _check(answer: requests.Response) -> None:
-    status = answer.status_code
-    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+class _Answer:
+    """What is of interest of an answer: its status, and how long to wait."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.retry_after = ""
+        self.is_whole = False  # all headers have come
+        self._room = MOST_HEADER_BYTES
+
+    def take_header(self, line: bytes) -> int | None:
+        """Read one line; anything but None ends the call."""
+        self._room -= len(line)
+        if self._room < 0:
+            return -1
+        name, _, value = line.decode("latin-1").partition(":")
+        if name.startswith("HTTP/"):
+            self.status, self.is_whole = int(name.split()[1]), False
+        elif name.lower() == "retry-after":
+            self.retry_after = value.strip()
+        elif not line.strip():
+            self.is_whole = self.status >= HTTPStatus.OK  # not 100 Continue
+        return None
+
+    def refuse_body(self, _chunk: bytes) -> int:
+        """End the call: the body is not read, however long it is."""
+        return 0
+
+
+def _lines(headers: Mapping[str, str]) -> list[str]:
+    return [*(f"{name}: {value}" for name, value in headers.items()), "Expect:"]
+
+
+def _words(code: int) -> str:
+    if code == pycurl.E_OPERATION_TIMEDOUT:
+        return "No answer in time"
+    return f"No connection (libcurl {code})"
+
+
+def _check(answer: _Answer) -> None:
+    if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         return
     raise OutletError(
-        f"Answered {status}",
-        permanent=status in {HTTPStatus.GONE, HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN},
-        retry_after=_retry_after(answer.headers.get("Retry-After", "")),
+        f"Answered {answer.status}",
+        permanent=answer.status in {HTTPStatus.GONE, HTTPStatus.NOT_FOUND, HTTPStatus.FORBIDDEN},
+        retry_after=_retry_after(answer.retry_after),
     )
 
 
@@ -91,16 +149,27 @@ def _retry_after(text: str) -> float | None:
     return (at.replace(tzinfo=at.tzinfo or UTC) - timezone.now()).total_seconds()
 
 
-def _refuse_our_own_network(host: str) -> None:
-    """Raise OutletError for a host that is inside: a URL must not become a way in."""
-    if is_trusted(host):
-        return
+def _public(host: str) -> Sequence[str]:
+    """Return the host's addresses; raise OutletError when one is inside our own network.
+
+    A URL must not become a way in.
+    """
     try:
         found = socket.getaddrinfo(host, None, proto=socket.IPPROTO_TCP)
     except OSError as error:
         text = "The host name was not found"
         raise OutletError(text) from error
-    for *_rest, address in found:
-        if not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_global:
-            text = "The host is inside our own network"
-            raise OutletError(text, permanent=True)
+    addresses = {ipaddress.ip_address(str(address[0]).partition("%")[0]) for *_, address in found}
+    if not all(_is_public(address) for address in addresses):
+        text = "The host is inside our own network"
+        raise OutletError(text, permanent=True)
+    return [f"[{each}]" if each.version == 6 else str(each) for each in addresses]
+
+
+def _is_public(address: IPv4Address | IPv6Address) -> bool:
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return _is_public(address.ipv4_mapped)
+        if address in NAT64:
+            return _is_public(IPv4Address(int(address) & 0xFFFFFFFF))
+    return address.is_global

@@ -63,6 +63,35 @@ def web() -> Iterator[Web]:
         thread.join(5)
 
 
+@contextmanager
+def dripping() -> Iterator[str]:
+    """A server whose answer comes a header every tenth of a second, and has no end."""
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            while not over.wait(0.1):
+                try:
+                    self.wfile.write(b"X-More: to come\r\n")
+                except OSError:
+                    return
+
+        def log_message(self, *_args: object) -> None:
+            return
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
+
+
 @dataclass(slots=True)
 class Mail:
     port: int = 0

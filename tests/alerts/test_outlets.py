@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Iterator
 from datetime import timedelta
+from ipaddress import ip_address
 
 import pytest
 from cryptography.fernet import Fernet
@@ -219,6 +220,39 @@ class TestWebhook:
         (notice,) = tell(alert)
         assert notice.state == State.GIVEN_UP
         assert url not in notice.error
+
+
+@pytest.mark.parametrize(
+    ("address", "fine"),
+    [
+        ("1.1.1.1", True),
+        ("2606:4700:4700::1111", True),
+        ("10.0.0.1", False),
+        ("169.254.169.254", False),
+        ("::ffff:10.0.0.1", False),
+        ("64:ff9b::a00:1", False),  # 10.0.0.1 through a gateway
+        ("64:ff9b::101:101", True),
+    ],
+)
+def test_an_address_is_public_whichever_way_it_is_written(address, fine):
+    assert http._is_public(ip_address(address)) is fine
+
+
+def test_a_host_that_drips_its_answer_is_not_waited_for(alert, settings, monkeypatch):
+    settings.OUTBOUND_ALERT_TRUSTED_HOSTS = ["127.0.0.1"]
+    monkeypatch.setattr(http, "WHOLE_SECONDS", 0.4)
+    with servers.dripping() as url:
+        Route.objects.create(name="pager", outlet="webhook", url=url, signing_secret=SECRET)
+        (notice,) = [each for each in tell(alert) if each.outlet == "webhook"]
+    assert (notice.state, notice.error) == (State.PENDING, "No answer in time")
+
+
+def test_a_proxy_of_the_environment_is_not_used(web, alert, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("all_proxy", "http://127.0.0.1:9")
+    Route.objects.create(name="pager", outlet="webhook", url=web.url, signing_secret=SECRET)
+    (notice,) = [each for each in tell(alert) if each.outlet == "webhook"]
+    assert notice.state == State.SENT
 
 
 def test_an_outlet_that_fails_stops_no_other(web, mail, alert, monkeypatch):
