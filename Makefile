@@ -47,7 +47,7 @@ test-full: setup-dev ## Run all tests with the long ones too (ARGS=…)
 	@$(PY) -m tests.run --full -- $(ARGS)
 
 screenshots: setup-dev ## Take the pictures in docs/images anew (needs Chromium)
-	@mkdir -p docs/images
+	@mkdir -p docs/images/pages
 	@SCREENSHOTS=docs/images REQUIRE_BROWSER=1 $(PY) -m tests.run --only servers -- -q -n0 \
 		-m pictures tests/browser/test_pictures.py
 

@@ -1,5 +1,7 @@
 """Takes the pictures in docs/images: `make screenshots`, not part of the tests.
 
+Those of the README lie there; those of every page, in docs/images/pages, are not in the repository.
+
 The data is the demonstration's: numbers that belong to nobody, on an installation at work.
 """
 
@@ -71,6 +73,24 @@ def test_pictures(browser: Browser, demo: Stack, suffix, theme, viewport, names)
                 _choose_template(page)
             page.wait_for_load_state("networkidle")
             pages.picture(page, f"{name}{suffix}", whole=False)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("theme", pages.THEMES)
+def test_pictures_of_every_page(browser: Browser, demo: Stack, theme: str):
+    """What the sidebar leads to, and the first row of each list: to look at, kept by nobody."""
+    context = {"viewport": pages.WIDE, "color_scheme": theme}
+    with pages.watched(browser, demo.base_url, **context) as page:
+        pages.log_in_by_form(page, "ada", PASSWORD)
+        links = page.locator("#nav-sidebar a[href^='/admin/']")
+        for path in sorted({link.get_attribute("href") or "" for link in links.all()}):
+            page.goto(path)
+            name = path.removeprefix("/admin/").strip("/").replace("/", "-") or "dashboard"
+            pages.picture(page, f"pages/{name}-{theme}")
+            first = page.locator(FIRST)
+            if first.count():
+                page.goto(first.first.get_attribute("href") or "")
+                pages.picture(page, f"pages/{name}-row-{theme}")
 
 
 def _discard_some(page: Page) -> None:
