@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -211,11 +212,11 @@ def _execute(
 
     SQLite bounds the parameters of a statement, so there many rows take several.
     """
-    at_once = len(rows)
-    if connection.vendor != "postgresql":
-        at_once = (connection.features.max_query_params or at_once) // len(fields)
-    touched = 0
+    at_once, touched = len(rows), 0
     with connection.cursor() as cursor:
+        if connection.vendor != "postgresql":
+            most = connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+            at_once = most // len(fields)
         for start in range(0, len(rows), at_once):
             source, parameters = _recordset(fields, rows[start : start + at_once])
             cursor.execute(template.format(source=source), parameters)
