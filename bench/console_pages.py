@@ -16,14 +16,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 django.setup()
 
 from django.conf import settings  # noqa: E402 - Django is set up first
-from django.contrib.auth.models import User  # noqa: E402
-from django.db import connection  # noqa: E402
-from django.test import Client  # noqa: E402
-from django.urls import reverse  # noqa: E402
+from django.contrib.auth.models import User  # noqa: E402 - as above
+from django.db import connection  # noqa: E402 - as above
+from django.test import Client  # noqa: E402 - as above
+from django.urls import reverse  # noqa: E402 - as above
 
-from messaging import activity  # noqa: E402
-from messaging.models import OutboundMessage  # noqa: E402
-from messaging.states import Status  # noqa: E402
+from messaging import activity  # noqa: E402 - as above
+from messaging.models import OutboundMessage  # noqa: E402 - as above
+from messaging.states import Status  # noqa: E402 - as above
 
 TIMES = 5
 

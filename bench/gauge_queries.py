@@ -13,9 +13,9 @@ from django.db import connection
 django.setup()
 
 from messaging import gauges, health, stock  # noqa: E402 - the apps must be ready
-from messaging.models import OutboundMessage  # noqa: E402
-from orgs import database, tallies  # noqa: E402
-from ratelimit import gauges as limit_gauges  # noqa: E402
+from messaging.models import OutboundMessage  # noqa: E402 - as above
+from orgs import database, tallies  # noqa: E402 - as above
+from ratelimit import gauges as limit_gauges  # noqa: E402 - as above
 
 _TIME = re.compile(r"Execution Time: ([\d.]+) ms")
 

@@ -106,7 +106,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "config.headers.PageHeaders",
+    "config.middleware.PageHeaders",
     "config.middleware.StaticFiles",
     "config.middleware.ConsoleSession",
     "django.middleware.common.CommonMiddleware",

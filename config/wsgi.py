@@ -10,8 +10,8 @@ application = get_wsgi_application()
 
 from django.urls import get_resolver  # noqa: E402 - these need the app registry
 
-from messaging import tracing  # noqa: E402
-from orgs import collector, measures  # noqa: E402
+from messaging import tracing  # noqa: E402 - as above
+from orgs import collector, measures  # noqa: E402 - as above
 
 measures.start()
 tracing.start()

@@ -32,7 +32,8 @@ class Guard:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Let the request through, or send its sender to log in or to the second factor."""
-        if request.path_info.startswith(_console()):
+        # Both with the prefix of an installation that does not begin at the root of its host.
+        if request.path.startswith(_console()):
             instead = _instead(request)
             if instead is not None:
                 return instead

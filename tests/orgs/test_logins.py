@@ -116,6 +116,13 @@ class TestSession:
         assert answer.headers["Location"] == f"{LOGIN}?next=%2Fadmin%2Forgs%2Fapikey%2F"
         assert "sessionid" not in admin_client.cookies or not admin_client.session.keys()
 
+    def test_it_ends_under_a_prefix_too(self, admin_client, clock, settings, monkeypatch):
+        monkeypatch.setattr(guard, "_console", lambda: "/outbound/admin/")
+        admin_client.get("/admin/", SCRIPT_NAME="/outbound")
+        clock.now += settings.OUTBOUND_SESSION_IDLE_SECONDS + 1
+        answer = admin_client.get("/admin/orgs/apikey/", SCRIPT_NAME="/outbound")
+        assert answer.status_code == 302
+
     def test_a_page_that_refreshes_itself_does_not_keep_it(self, admin_client, clock, settings):
         admin_client.get("/admin/")
         for _ in range(3):
