@@ -41,7 +41,7 @@ from tests.factories.messaging import (
 )
 from tests.factories.orgs import staff_user
 
-pytestmark = [pytest.mark.django_db, pytest.mark.core]
+pytestmark = pytest.mark.django_db
 
 OPEN = {"/admin/login/", "/admin/logout/"}
 # Theirs in every text a page could show.

@@ -4,8 +4,6 @@ import pytest
 from django.core.management import call_command
 from drf_spectacular.generators import SchemaGenerator
 
-pytestmark = pytest.mark.core
-
 
 @pytest.fixture(scope="module")
 def schema():

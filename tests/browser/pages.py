@@ -10,11 +10,15 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.test import Client
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 390, "height": 844}
 THEMES = ("light", "dark")  # for color_scheme
+PATIENCE_MS = 20_000  # a busy machine is slow, not wrong
+
+# After a click the next page may be there in part only: tests `expect`, they do not look once.
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @contextmanager
@@ -27,7 +31,7 @@ def watched(browser: Browser, base_url: str, **context: Any) -> Iterator[Page]:
     """
     faults: list[str] = []
     opened = browser.new_context(base_url=base_url, **{"viewport": WIDE, **context})
-    opened.set_default_timeout(20_000)
+    opened.set_default_timeout(PATIENCE_MS)
     page = opened.new_page()
     page.on("console", lambda said: faults.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: faults.append(str(error)))

@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.db import connection
 from django.utils import timezone
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 
 from messaging.dead_letters import working
 from messaging.models import OutboundMessage
@@ -75,25 +75,25 @@ def test_a_filter_of_a_thousand_is_requeued_with_progress(page: Page, queue, wor
     page.goto("/admin/")
     page.click("nav >> text=Dead letter queue")
     page.wait_for_selector("#causes")
-    assert "1,003 failed messages" in page.inner_text("body")
+    expect(page.locator("body")).to_contain_text("1,003 failed messages")
     picture(page, "dead-letters-causes")
     page.click("#causes >> text=131016")
     page.wait_for_selector("#result_list")
     picture(page, "dead-letters-list")
     page.click("#requeue-all")
-    page.wait_for_selector("#preview")
-    assert "1,000 match" in page.inner_text("#preview")
-    assert "988 would send" in page.inner_text("#preview")
-    assert "12 have expired" in page.inner_text("#preview")
+    preview = page.locator("#preview")
+    expect(preview).to_contain_text("1,000 match")
+    expect(preview).to_contain_text("988 would send")
+    expect(preview).to_contain_text("12 have expired")
     picture(page, "dead-letters-preview")
     page.fill("[name=reason]", "Meta has mended it")
     page.click("button:has-text('Requeue')")
     page.wait_for_selector("#progress >> text=Running")
-    assert page.get_attribute("progress", "max") == "1000"
+    expect(page.locator("progress")).to_have_attribute("max", "1000")
     worker.set()
     page.wait_for_selector("#progress >> text=Done")  # without reloading the page
-    assert "988 requeued" in page.inner_text("#progress")
-    assert "12 have expired" in page.inner_text("#progress")
+    expect(page.locator("#progress")).to_contain_text("988 requeued")
+    expect(page.locator("#progress")).to_contain_text("12 have expired")
     picture(page, "operation-done")
     assert OutboundMessage.objects.filter(status=Status.QUEUED).count() == 988
 
@@ -102,7 +102,7 @@ def test_a_discard_of_all_is_stopped_finished_and_undone(page: Page, number, wor
     dead(number, 5)
     page.goto("/admin/messaging/deadletter/causes/")
     page.click("#discard-all")
-    assert "5 match" in page.inner_text("#preview")
+    expect(page.locator("#preview")).to_contain_text("5 match")
     page.fill("[name=reason]", "no longer wanted")
     page.click("button:has-text('Discard')")
     page.click("button:has-text('Stop')")

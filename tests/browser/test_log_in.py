@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from playwright.sync_api import expect
 
 from tests.browser import pages
 
@@ -11,7 +12,7 @@ from tests.browser import pages
 def test_staff_log_in_and_out(open_page, staff, theme):
     page = open_page(color_scheme=theme, viewport=pages.NARROW)
     pages.log_in_by_form(page, "ada", "correct-horse")
-    assert page.locator("html.dark").count() == (theme == "dark")
+    expect(page.locator("html.dark")).to_have_count(int(theme == "dark"))
     page.context.clear_cookies()
     page.goto("/admin/")
     page.wait_for_selector("[name=password]")
@@ -29,4 +30,4 @@ def test_a_wrong_password_is_told_and_opens_nothing(open_page, staff):
 
 def test_the_page_of_a_fixture_is_logged_in(page, number):
     page.goto("/admin/messaging/phonenumber/")
-    assert number.phone_number_id in page.inner_text("#result_list")
+    expect(page.locator("#result_list")).to_contain_text(number.phone_number_id)

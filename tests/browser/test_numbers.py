@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from messaging.models import PhoneNumber
 from ratelimit import holds
@@ -29,8 +30,8 @@ def test_a_number_is_connected_after_a_wrong_token_was_told(page, org, sandbox, 
     page.click("button:has-text('Connect')")
     page.wait_for_selector("text=the access token is wrong, expired or withdrawn")
     pages.picture(page, "connect-refused")
-    assert page.input_value("[name=access_token]") == ""
-    assert page.input_value("[name=waba_id]") == "100000000000001"
+    expect(page.locator("[name=access_token]")).to_have_value("")
+    expect(page.locator("[name=waba_id]")).to_have_value("100000000000001")
     assert not PhoneNumber.objects.exists()
 
     page.fill("[name=access_token]", "good-token")
@@ -38,7 +39,7 @@ def test_a_number_is_connected_after_a_wrong_token_was_told(page, org, sandbox, 
     page.fill("[name=verify_token]", "verify-me")
     page.click("button:has-text('Connect')")
     page.wait_for_selector("text=Meta has taken the token")
-    assert "None has come lately" in page.inner_text("body")
+    expect(page.locator("body")).to_contain_text("None has come lately")
     pages.picture(page, "connected")
     page.click("text=Ask Meta for its health")
     page.wait_for_selector("text=Meta says that the number may send.")
@@ -53,7 +54,7 @@ def test_a_number_is_paused_and_resumed(page, number):
     pages.picture(page, "pause")
     page.click("button:has-text('Pause')")
     page.wait_for_selector("text=is paused: its messages wait.")
-    assert "Paused by staff" in page.inner_text("body")
+    expect(page.locator("body")).to_contain_text("Paused by staff")
     pages.picture(page, "paused")
     page.click("a[href$='/resume/']")
     page.fill("[name=reason]", "open again")
@@ -78,9 +79,8 @@ def test_the_page_of_a_number_in_trouble_fits_a_phone(open_page, staff, number, 
     )
     page = open_page(staff, color_scheme=theme, viewport=pages.NARROW)
     page.goto(f"/admin/messaging/phonenumber/{number.pk}/change/")
-    text = page.inner_text("#content-main")
-    assert "Circuit open" in text
-    assert "Rate limit at Meta" in text
+    expect(page.locator("#content-main")).to_contain_text("Circuit open")
+    expect(page.locator("#content-main")).to_contain_text("Rate limit at Meta")
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(wide) == 0
     pages.picture(page, f"number-trouble-{theme}")

@@ -12,8 +12,6 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import env, local_secrets
 
-pytestmark = pytest.mark.core
-
 ROOT = Path(__file__).parents[2]
 PRODUCTION = {
     "DATABASE_URL": "postgres://u:hunter2@localhost/db",

@@ -6,11 +6,10 @@ import signal
 from pathlib import Path
 
 import pytest
-from django.conf import settings
 
 from tests.e2e.stack import QUICK, Stack, wait_until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.core]
+pytestmark = pytest.mark.e2e
 
 SLOW = "+12025550130"
 # On the embedded profile the statuses, too, must wait until the process is back.
@@ -23,6 +22,7 @@ def worker(stack: Stack) -> str:
     return "embedded" if stack.embedded else "worker"
 
 
+@pytest.mark.core
 def test_a_worker_killed_in_the_middle_of_a_call_loses_and_doubles_nothing(stack, worker):
     message_id = stack.queue(SLOW)
     wait_until(lambda: stack.ledger_of(message_id), 15, "the call to arrive")
@@ -45,6 +45,7 @@ def test_messages_accepted_before_a_kill_are_sent_after_the_restart(stack: Stack
         assert len(stack.ledger_of(message_id)) == 1
 
 
+@pytest.mark.core
 def test_a_stop_lets_the_calls_in_flight_finish(stack: Stack, worker):
     stack.sandbox("POST", "config", json={"latency_ms": 1000})
     message_id = stack.queue("+12025553100")
@@ -56,7 +57,6 @@ def test_a_stop_lets_the_calls_in_flight_finish(stack: Stack, worker):
     assert message["attempts"][0]["http_status"] == 200
 
 
-@pytest.mark.skipif(settings.OUTBOUND_EMBEDDED, reason="the embedded broker lives in the process")
 def test_sending_goes_on_without_a_broker(tmp_path: Path):
     no_broker = {**QUICK, "CELERY_BROKER_URL": "redis://127.0.0.1:1/0"}
     with Stack(tmp_path, embedded=False, settings=no_broker) as stack:
