@@ -304,12 +304,13 @@ OUTBOUND_UNKNOWN_WINDOW_SECONDS = env.seconds("OUTBOUND_UNKNOWN_WINDOW_SECONDS",
 OUTBOUND_TEMPLATE_SYNC_SECONDS = env.seconds("OUTBOUND_TEMPLATE_SYNC_SECONDS", 900.0, at_least=60.0)
 # What makes the calls: libcurl in one thread, or requests in one thread per call.
 OUTBOUND_TRANSPORT = env.choice("OUTBOUND_TRANSPORT", "curl", among=["curl", "requests"])
-# Calls in flight at once in one worker process.
+# Calls in flight at once in one worker process, with those that wait for their start slots, which
+# are claimed half a second ahead.
 OUTBOUND_SEND_CONCURRENCY = env.whole(
     "OUTBOUND_SEND_CONCURRENCY",
-    1500 if OUTBOUND_TRANSPORT == "curl" else 200,
+    4000 if OUTBOUND_TRANSPORT == "curl" else 200,
     at_least=1,
-    at_most=5000,
+    at_most=10_000,
 )
 # Each worker process looks for work this often even when the broker is down, seconds.
 OUTBOUND_TICK_SECONDS = env.seconds("OUTBOUND_TICK_SECONDS", 1.0, at_least=0.05)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import DateTimeField, F, Q, QuerySet, Value
 
-from messaging.models import OutboundAttempt
+from messaging.models import OutboundAttempt, OutboundMessage
 from messaging.outcomes import CHARGED
 from messaging.providers.base import Outcome, Receipt, Result
 from orgs import database
@@ -66,17 +66,20 @@ _ANSWERED = tuple(name for name in _COLUMNS if name not in {"pk", "message_id", 
 _PROVED = ("outcome", "charged", "provider_message_id", "receipts")
 
 
-def start(keys: Sequence[Key], claim_id: uuid.UUID, now: datetime) -> None:
+def start(claimed: QuerySet[OutboundMessage], now: datetime) -> None:
     """Write a STARTED row for each message just claimed."""
-    fresh = dict.fromkeys(_TEXTS, "") | {
-        "claim_id": claim_id,
-        "outcome": OutboundAttempt.STARTED,
-        "charged": False,
-        "started_at": now,
-    }
-    database.insert_rows(
+    database.insert_from(
         OutboundAttempt,
-        [{"message_id": pk, "attempt_number": number, **fresh} for pk, number in keys],
+        {
+            "message_id": F("pk"),
+            "attempt_number": F("last_attempt_number"),
+            "claim_id": F("claim_id"),
+            "outcome": Value(OutboundAttempt.STARTED),
+            "charged": Value(value=False),
+            "started_at": Value(now, DateTimeField()),
+            **{name: Value("") for name in _TEXTS},
+        },
+        claimed,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -33,8 +33,9 @@ from messaging.models.messages import EXPIRED, OUTSIDE_SERVICE_WINDOW, TEMPLATE_
 from messaging.providers.base import steady_seconds
 from messaging.screening import Screened
 from messaging.states import Cause, Status
-from messaging.transitions import Applied, Change
+from messaging.transitions import Change
 from orgs import database
+from orgs.database import Values
 from ratelimit import holds
 
 logger = logging.getLogger(__name__)
@@ -271,14 +272,15 @@ def _ask(row: Claimed) -> ledger.Ask:
 
 
 def _take(rows: Sequence[Claimed], claim_id: uuid.UUID, now: datetime) -> None:
-    """Move the locked rows to SENDING: the one move made outside transitions.apply.
+    """Move the locked rows to SENDING: a move made outside transitions.apply.
 
-    It selects and moves in one step, by the table: QUEUED → SENDING.
+    They were locked as QUEUED, and the table lets them go from there.
     """
     if not rows:
         return
     lease = now + timedelta(seconds=settings.OUTBOUND_LEASE_SECONDS)
-    OutboundMessage.objects.filter(pk__among=[row.pk for row in rows], status=Status.QUEUED).update(
+    ids = Values(row.pk for row in rows)
+    OutboundMessage.objects.filter(pk__among=ids).update(
         status=Status.SENDING,
         due_at=None,
         claim_id=claim_id,
@@ -289,19 +291,6 @@ def _take(rows: Sequence[Claimed], claim_id: uuid.UUID, now: datetime) -> None:
     )
     for row in rows:
         row.last_attempt_number += 1
-    attempts.start([(row.pk, row.last_attempt_number) for row in rows], claim_id, now)
-    transitions.record_events(_claimed(rows, now), now=now)
-
-
-def _claimed(rows: Iterable[Claimed], now: datetime) -> list[Applied]:
-    return [
-        Applied(
-            Change(
-                row.pk, Cause.CLAIM, now, Status.SENDING, attempt_number=row.last_attempt_number
-            ),
-            row.org_id,
-            Status.QUEUED,
-            Status.SENDING,
-        )
-        for row in rows
-    ]
+    taken = OutboundMessage.objects.filter(pk__among=ids, claim_id=claim_id)
+    attempts.start(taken, now)
+    transitions.record_claim(taken, now)

@@ -83,6 +83,15 @@ def accepted(channels: Iterable[str]) -> None:
     tallies.add(line for channel, count in counts for line in accepted_lines(channel, count))
 
 
+def sent_from_claim(channels: Iterable[str]) -> None:
+    """Count messages the provider has taken at the first answer, by their channels."""
+    tallies.add(
+        line
+        for channel, count in Counter(channels).items()
+        for line in (metrics.SENT.line(channel, by=count), queue_line(channel, -count))
+    )
+
+
 def accepted_lines(channel: str, count: int) -> list[Line]:
     """Return what so many new messages count."""
     return [metrics.QUEUED.line(channel, by=count), queue_line(channel, count)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import uuid
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 
 from messaging import (
+    acceptance,
     attempts,
     circuit,
     holding,
@@ -40,6 +42,7 @@ Answered = tuple[Claimed, Result]
 
 def outgoing(claim: Claim) -> list[Outgoing]:
     """Return what the provider needs of each claimed message; the key is the message's id."""
+    instance = settings.OUTBOUND_INSTANCE
     return [
         Outgoing(
             key=str(message.pk),
@@ -51,9 +54,7 @@ def outgoing(claim: Claim) -> list[Outgoing]:
             kind=message.kind,
             payload=message.payload,
             reply_to=message.reply_to,
-            callback_data=callback.encode(
-                settings.OUTBOUND_INSTANCE, message.pk.hex, message.last_attempt_number
-            ),
+            callback_data=callback.encode(instance, message.pk.hex, message.last_attempt_number),
             deadline=claim.deadline,
             start_at=message.start_at,
         )
@@ -62,13 +63,40 @@ def outgoing(claim: Claim) -> list[Outgoing]:
 
 
 def record(answers: Sequence[Answered]) -> None:
-    """Write a group of results in one transaction.
+    """Write a group of results; those that say nothing new in a transaction of their own.
 
     Each answer is stored on its attempt; the message moves only while it still carries the
     claim it was sent under. A scope the provider stopped is put on hold in the same
     transaction.
     """
     begun = tracing.now()
+    accepted = [answer for answer in answers if answer[1].outcome == Outcome.ACCEPTED]
+    taken = _record_accepted(accepted) if accepted else set()
+    left = [answer for answer in answers if answer[0].pk not in taken]
+    if left:
+        _record(left)
+    _measure(answers)
+    traced.recorded(answers, begun)
+    _log(answers)
+
+
+def _record_accepted(answers: Sequence[Answered]) -> set[uuid.UUID]:
+    """Record the answers of messages that are as their claim left them; return which."""
+    try:
+        with transaction.atomic():
+            now = database.now()
+            taken = acceptance.write(answers, now)
+            signs: dict[str, Signs] = defaultdict(Signs)
+            for message, result in answers:
+                if message.pk in taken:
+                    signs[_app_key(message)].take(message.pk, result)
+            circuit.observe(signs, circuit.open_apps(signs), now)
+    except acceptance.OvertakenError:
+        return set()
+    return taken
+
+
+def _record(answers: Sequence[Answered]) -> None:
     with transaction.atomic():
         now = database.now()
         policy = outcomes.current_policy()
@@ -123,9 +151,6 @@ def record(answers: Sequence[Answered]) -> None:
             answer for answer in answers if (answer[0].pk, answer[0].last_attempt_number) in charges
         ]
         limits.note(fresh, pauses, now)
-    _measure(answers)
-    traced.recorded(answers, begun)
-    _log(answers)
 
 
 def _app_key(message: Claimed) -> str:

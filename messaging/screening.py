@@ -126,12 +126,13 @@ class Screened:
             ask = self.asks[pk]
             if verdict.limit is None:
                 free_at = verdict.at + ask.gap
-            elif verdict.limit == Limit.THROUGHPUT:
+            elif verdict.limit is Limit.THROUGHPUT:
                 free_at = verdict.at + HORIZON
             else:
                 continue
             number = (ask.org_id, ask.number)
-            known[number] = max(known.get(number, 0), free_at)
+            if free_at > known.get(number, 0):
+                known[number] = free_at
         return known
 
     def _last_words(self) -> list[tuple[uuid.UUID, Verdict]]:

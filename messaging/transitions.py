@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 
+from django.db.models import DateTimeField, F, QuerySet, Value
+
 from messaging import counting, states
 from messaging.counting import Standing
 from messaging.models import MessageEvent, OutboundMessage
@@ -176,6 +178,27 @@ def apply(rows: Rows, changes: Sequence[Change], *, now: datetime) -> list[Appli
 def record_events(made: Sequence[Applied], *, now: datetime) -> None:
     """Write one line of timeline for each change made."""
     database.insert_rows(MessageEvent, [_line(item, now) for item in made])
+
+
+def record_claim(claimed: QuerySet[OutboundMessage], now: datetime) -> None:
+    """Write the line of timeline of messages just claimed, without reading them."""
+    at = Value(now, DateTimeField())
+    database.insert_from(
+        MessageEvent,
+        {
+            "message_id": F("pk"),
+            "org_id": F("org_id"),
+            "at": at,
+            "recorded_at": at,
+            "kind": Value(Status.SENDING.lower()),
+            "from_status": Value(Status.QUEUED),
+            "to_status": Value(Status.SENDING),
+            "cause": Value(Cause.CLAIM),
+            "attempt_number": F("last_attempt_number"),
+            **{name: Value("") for name in ("code", "actor", "reason")},
+        },
+        claimed,
+    )
 
 
 def _line(item: Applied, now: datetime) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,9 +12,11 @@ import orjson
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.utils import CursorWrapper
 from django.db.models.lookups import In
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 
 def now() -> datetime:
@@ -80,27 +82,53 @@ def held(rows: models.QuerySet[Any, Any]) -> list[tuple[Any, ...]]:
         return list(cursor.fetchall())
 
 
+class Values:
+    """Many values of one column, written out once for all statements that ask for them."""
+
+    def __init__(self, values: Iterable[Any]) -> None:
+        self._values = list(values)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    @cached_property
+    def array(self) -> Any:
+        """The values as one parameter that PostgreSQL can cast to an array.
+
+        As text where that is safe: psycopg would look at each of them.
+        """
+        match self._values:
+            case [uuid.UUID(), *_]:
+                return f"{{{','.join([value.hex for value in self._values])}}}"
+            case [int(), *_]:
+                return f"{{{','.join(map(str, self._values))}}}"
+        return self._values
+
+
 class Among(In):
     """``__among``: as ``__in``, but on PostgreSQL one array parameter instead of one each.
 
-    Hundreds of placeholders cost more in the client than the query costs in the database.
-    The values must be few enough for SQLite's ``IN``, and no query.
+    Hundreds of placeholders cost more in the client than the query costs in the database, and
+    so does looking at each value: they must be of the column's type, and no query, and few
+    enough for SQLite's ``IN``.
     """
 
     lookup_name = "among"
+
+    def get_prep_lookup(self) -> Values:
+        """Take the values as they are."""
+        return self.rhs if isinstance(self.rhs, Values) else Values(self.rhs)
 
     def as_postgresql(
         self, compiler: SQLCompiler, connection: BaseDatabaseWrapper
     ) -> tuple[str, list[Any]]:
         """Return ``column = ANY (array)``."""
         column, parameters = self.process_lhs(compiler, connection)
-        field = self.lhs.output_field
-        values = [field.get_db_prep_value(value, connection) for value in set(self.rhs)]
-        array: Any = values
-        if values and isinstance(values[0], uuid.UUID):
-            # As text: psycopg would look at each of them.
-            array = f"{{{','.join(map(str, values))}}}"
-        return f"{column} = ANY (%s::{field.cast_db_type(connection)}[])", [*parameters, array]
+        kind = self.lhs.output_field.cast_db_type(connection)
+        return f"{column} = ANY (%s::{kind}[])", [*parameters, self.rhs.array]
 
 
 def update_rows(
@@ -117,7 +145,7 @@ def update_rows(
     """
     if not rows:
         return 0
-    fields = {name: _field(model, name) for name in rows[0]}
+    fields = {name: field_of(model, name) for name in rows[0]}
     target = connection.ops.quote_name(model._meta.db_table)
     assignments = ", ".join(
         f"{_column(field)} = fresh.{_column(field)}"
@@ -140,7 +168,7 @@ def insert_rows(model: type[models.Model], rows: Sequence[Mapping[str, Any]]) ->
     """
     if not rows:
         return
-    fields = {name: _field(model, name) for name in rows[0]}
+    fields = {name: field_of(model, name) for name in rows[0]}
     target = connection.ops.quote_name(model._meta.db_table)
     columns = ", ".join(_column(field) for field in fields.values())
     _execute(
@@ -159,7 +187,7 @@ def upsert_rows(
     """
     if not rows:
         return
-    fields = {name: _field(model, name) for name in rows[0]}
+    fields = {name: field_of(model, name) for name in rows[0]}
     target = connection.ops.quote_name(model._meta.db_table)
     columns = ", ".join(_column(field) for field in fields.values())
     unique = ", ".join(_column(fields[name]) for name in key)
@@ -205,23 +233,71 @@ def select_pairs(
         return {(one, other): found for one, other, found in cursor.fetchall()}
 
 
+def run_with_rows(
+    template: str,
+    fields: Mapping[str, models.Field[Any, Any]],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    leading: Sequence[Any] = (),
+) -> list[tuple[Any, ...]]:
+    """Run a statement that takes the rows as ``{source}``, named ``fresh``; return what it returns.
+
+    ``leading`` are the parameters of the placeholders before the source.
+    """
+    return [
+        row
+        for cursor in _executed(template, fields, rows, leading)
+        if cursor.description
+        for row in cursor.fetchall()
+    ]
+
+
+def insert_from(
+    model: type[models.Model],
+    values: Mapping[str, models.expressions.Combinable],
+    rows: models.QuerySet[Any, Any],
+) -> None:
+    """Insert one row for each that a query finds, in one statement that reads nothing back.
+
+    ``values`` says what each field that has no default gets, as expressions on the query's rows.
+    """
+    columns = ", ".join(_column(field_of(model, name)) for name in values)
+    sql, parameters = compiled(
+        rows.order_by()
+        .annotate(**{f"new_{name}": each for name, each in values.items()})
+        .values_list(*[f"new_{name}" for name in values])
+    )
+    target = connection.ops.quote_name(model._meta.db_table)
+    with connection.cursor() as cursor:
+        cursor.execute(f"INSERT INTO {target} ({columns}) {sql}", parameters)
+
+
 def _execute(
     template: str, fields: Mapping[str, models.Field[Any, Any]], rows: Sequence[Mapping[str, Any]]
 ) -> int:
-    """Run the statement with the rows as ``{source}``; return how many rows it touched.
+    """Run the statement with the rows as ``{source}``; return how many rows it touched."""
+    return sum(int(cursor.rowcount) for cursor in _executed(template, fields, rows))
+
+
+def _executed(
+    template: str,
+    fields: Mapping[str, models.Field[Any, Any]],
+    rows: Sequence[Mapping[str, Any]],
+    leading: Sequence[Any] = (),
+) -> Iterator[CursorWrapper]:
+    """Run the statement with the rows as ``{source}``, and give its cursor.
 
     SQLite bounds the parameters of a statement, so there many rows take several.
     """
-    at_once, touched = len(rows), 0
+    at_once = len(rows)
     with connection.cursor() as cursor:
         if connection.vendor != "postgresql":
             most = connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
-            at_once = most // len(fields)
+            at_once = (most - len(leading)) // len(fields)
         for start in range(0, len(rows), at_once):
             source, parameters = _recordset(fields, rows[start : start + at_once])
-            cursor.execute(template.format(source=source), parameters)
-            touched += int(cursor.rowcount)
-    return touched
+            cursor.execute(template.format(source=source), [*leading, *parameters])
+            yield cursor
 
 
 def _recordset(
@@ -254,7 +330,8 @@ def _recordset(
     return source, parameters
 
 
-def _field(model: type[models.Model], name: str) -> models.Field[Any, Any]:
+def field_of(model: type[models.Model], name: str) -> models.Field[Any, Any]:
+    """Return the field with this name, ``pk``, or attribute name; raise ValueError for another."""
     if name == "pk":
         primary_key: models.Field[Any, Any] | None = model._meta.pk
         if primary_key is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import hypothesis
 import pytest
 from django.conf import settings
 from rest_framework.test import APIClient
@@ -15,6 +16,12 @@ from ratelimit import limiter
 from tests.factories.messaging import PhoneNumberFactory
 from tests.factories.orgs import OrganizationFactory
 from tests.fakes import ScriptedProvider
+
+# How long an example takes says nothing on a busy machine.
+hypothesis.settings.register_profile(
+    "outbound", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("outbound")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -252,8 +252,14 @@ class OutboundAttempt(models.Model):
     STARTED = "STARTED"
     OUTCOMES = [(STARTED, "Started"), *((o.value, o.value.capitalize()) for o in Outcome)]
 
+    # No constraint, here and below: such a row is only written, and its message only deleted,
+    # under the lock of the message, and each check would lock and log that once more.
     message = models.ForeignKey(
-        OutboundMessage, on_delete=models.CASCADE, related_name="attempts", db_index=False
+        OutboundMessage,
+        on_delete=models.CASCADE,
+        related_name="attempts",
+        db_constraint=False,
+        db_index=False,
     )
     attempt_number = models.PositiveIntegerField()
     claim_id = models.UUIDField()
@@ -302,9 +308,12 @@ class MessageEvent(AppendOnlyModel):
     """The append-only timeline of a message; holds ids and codes, never a phone or a body."""
 
     message = models.ForeignKey(
-        OutboundMessage, on_delete=models.CASCADE, related_name="events", db_index=False
+        OutboundMessage,
+        on_delete=models.CASCADE,
+        related_name="events",
+        db_constraint=False,
+        db_index=False,
     )
-    # No constraint: the message already has one, and each line would lock the organisation's row.
     org = models.ForeignKey(
         Organization,
         on_delete=models.PROTECT,

@@ -1,4 +1,4 @@
-"""What every provider takes and returns: plain frozen data, no Django."""
+"""What every provider takes and returns: plain data, without Django."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Sender:
     access_token: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would make each of its many fields slow to set
 class Outgoing:
     """One message ready for one call."""
 
@@ -88,7 +88,7 @@ class Outgoing:
     start_at: float = 0.0  # steady_seconds() of its start slot; the call begins then, not before
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as above
 class Result:
     """What came of one call; never holds a token, body or phone number."""
 

@@ -22,13 +22,14 @@ CODE = [
 ]
 
 
-def test_only_the_writer_and_the_claim_set_a_status():
+def test_only_the_writer_the_claim_and_the_everyday_answer_set_a_status():
     pattern = re.compile(
         r"\.status\s*=(?!=| ')|update\(\s*status=|status=Status\.\w+,\n\s+due_at=None"
+        r"|UPDATE outbound_message SET status"
     )
     messaging = [path for path in CODE if path.is_relative_to(ROOT / "messaging")]
     found = {path.name for path in messaging if pattern.search(path.read_text())}
-    assert found == {"transitions.py", "claims.py"}
+    assert found == {"transitions.py", "claims.py", "acceptance.py"}
 
 
 @pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))

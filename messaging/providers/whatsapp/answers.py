@@ -138,9 +138,11 @@ def _object(body: bytes) -> dict[str, Any] | None:
 
 
 def _message_id(content: dict[str, Any] | None) -> str:
-    match content:
-        case {"messages": [{"id": str(wamid)}, *_]} if 0 < len(wamid) <= LONGEST_ID:
-            return wamid.replace("\x00", "")
+    messages = content.get("messages") if content else None
+    first = messages[0] if isinstance(messages, list) and messages else None
+    wamid = first.get("id") if isinstance(first, dict) else None
+    if isinstance(wamid, str) and len(wamid) <= LONGEST_ID:
+        return wamid.replace("\x00", "")
     return ""
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+import orjson
+
 # Meta takes up to 512 characters; ours is about 80.
 LONGEST = 512
 
@@ -20,7 +22,7 @@ class CallbackData:
 
 def encode(instance: str, message_id: str, attempt: int) -> str:
     """Return the compact text."""
-    return json.dumps({"i": instance, "m": message_id, "a": attempt}, separators=(",", ":"))
+    return orjson.dumps({"i": instance, "m": message_id, "a": attempt}).decode()
 
 
 def decode(text: object) -> CallbackData | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from time import time_ns
 
 from messaging.providers.base import Outcome, Outgoing, Result, Sender
@@ -93,7 +92,8 @@ class WhatsAppCloud:
                 self._table,
                 truncated=outcome.truncated,
             )
-            return replace(result, duration_ms=milliseconds, answered_at=time_ns())
+            result.duration_ms, result.answered_at = milliseconds, time_ns()
+            return result
         return Result(
             ending.key,
             Outcome.UNKNOWN if outcome.may_have_arrived else Outcome.NOT_SENT,

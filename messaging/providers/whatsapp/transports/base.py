@@ -15,7 +15,7 @@ DEADLINE = "DEADLINE"
 UNFORESEEN = "UNFORESEEN"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, here and below: fields are slow to set then
 class Call:
     """One POST."""
 
@@ -26,7 +26,7 @@ class Call:
     deadline: float  # steady_seconds() after which it must not start
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """What came back."""
 
@@ -45,7 +45,7 @@ class Failure:
     may_have_arrived: bool  # in doubt: True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ending:
     """How a call ended."""
 
