@@ -1,4 +1,4 @@
-"""One way of asking the limits, as fast as it goes, by some threads. Prints figures as JSON."""
+"""Ways of asking the limits, as fast as each goes, by some threads. Prints figures as JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import django
@@ -24,57 +25,75 @@ from ratelimit import limiter  # noqa: E402 - as above
 from ratelimit.models import WhatsAppRateLimit  # noqa: E402 - as above
 from ratelimit.rules import LARGEST_QUOTA, SECOND, Ask, Verdict  # noqa: E402 - as above
 
-WARM_SECONDS = 0.5
+WARM_SECONDS = 0.2
 # A start slot each microsecond: the throughput is counted, but holds nobody.
 GAP = 1
 
 _people = itertools.count(1)
 
 
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A way of asking, and how many messages at once: each to a person of its own, or to none."""
+
+    build: Callable[[Organization, int, bool], Callable[[], int]]
+    batch: int = 1
+    pairs: bool = False
+
+
 def main() -> None:
-    """Run the case in all threads at once and print what was granted."""
+    """Run every case by so many threads at once, in turns, and print what was granted."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("case", choices=sorted(CASES))
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--pairs", action="store_true", help="a different person each")
+    parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("cases", nargs="*", choices=[[], *CASES], metavar="CASE")
     options = parser.parse_args()
     org = _organization()
-    deed = CASES[options.case](org, options.batch, options.pairs)
-    counts = [0] * options.threads
+    figures: dict[str, list[dict[str, float]]] = {name: [] for name in options.cases or CASES}
+    for _ in range(options.rounds):
+        # In turns, so that what is compared is measured close together.
+        for name, runs in figures.items():
+            runs.append(_measure(org, CASES[name], options.threads, options.seconds))
+    print(json.dumps(figures))
+
+
+def _measure(org: Organization, case: Case, threads: int, seconds: float) -> dict[str, float]:
+    deed = case.build(org, case.batch, case.pairs)
+    counts = [0] * threads
     failures: list[BaseException] = []
-    start = threading.Barrier(options.threads)
+    cpu = 0.0
+
+    def begin() -> None:
+        nonlocal cpu
+        cpu = time.process_time()
+
+    start = threading.Barrier(threads, begin)
 
     def run(place: int) -> None:
         try:
             _until(deed, WARM_SECONDS)
             start.wait(30)
-            counts[place] = _until(deed, options.seconds)
+            counts[place] = _until(deed, seconds)
         except BaseException as error:  # noqa: BLE001 - shown by the main thread
             failures.append(error)
             start.abort()
         finally:
             connection.close()
 
-    threads = [threading.Thread(target=run, args=(place,)) for place in range(options.threads)]
-    cpu = time.process_time()
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    workers = [threading.Thread(target=run, args=(place,)) for place in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
     if failures:
         raise failures[0]
-    permits = sum(counts) / options.seconds
-    print(
-        json.dumps(
-            {
-                "decisions_per_second": permits / options.batch,
-                "permits_per_second": permits,
-                "client_us_per_permit": (time.process_time() - cpu) * 1e6 / max(1, sum(counts)),
-            }
-        )
-    )
+    permits = sum(counts) / seconds
+    return {
+        "decisions_per_second": permits / case.batch,
+        "permits_per_second": permits,
+        "client_us_per_permit": (time.process_time() - cpu) * 1e6 / max(1, sum(counts)),
+    }
 
 
 def _until(deed: Callable[[], int], seconds: float) -> int:
@@ -147,7 +166,17 @@ def _literal(org: Organization, _batch: int, _pairs: bool) -> Callable[[], int]:
     return check
 
 
-CASES = {"redis": _redis, "database": _database, "incr": _incr, "literal": _literal}
+BATCH = 100
+CASES = {
+    "bare INCR": Case(_incr),
+    "Redis, single": Case(_redis),
+    f"Redis, {BATCH}": Case(_redis, BATCH),
+    f"Redis, {BATCH} pairs": Case(_redis, BATCH, pairs=True),
+    "database, single": Case(_database),
+    f"database, {BATCH}": Case(_database, BATCH),
+    f"database, {BATCH} pairs": Case(_database, BATCH, pairs=True),
+    "literal row lock": Case(_literal),
+}
 
 
 def _organization() -> Organization:

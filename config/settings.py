@@ -184,6 +184,8 @@ else:
     _database["CONN_MAX_AGE"] = 0  # the pool keeps the connections
     _database["OPTIONS"] = {
         **dict(_database.get("OPTIONS") or {}),
+        # At once: only the cursors of database.planned_cursor() prepare statements.
+        "prepare_threshold": 0 if env.flag("DATABASE_PREPARED_STATEMENTS", default=True) else None,
         "connect_timeout": 5,
         "pool": {
             "min_size": 1,

@@ -47,6 +47,8 @@ class Breaker:
 
     def succeeded(self) -> bool:
         """Close; say whether it was open before."""
+        if not self._is_open:
+            return False
         with self._lock:
             was_open, self._is_open = self._is_open, False
         return was_open

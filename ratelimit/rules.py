@@ -116,16 +116,17 @@ class Books:
         return [self._decide(ask, now, held) for ask in asks]
 
     def _decide(self, ask: Ask, now: int, held: dict[tuple[int, int], int]) -> Verdict:
-        quota = self.quotas[ask.org]
+        org, _org_id, number, gap, contact, _portfolio, tier = ask
+        quota = self.quotas[org]
         if quota.throttled > now:
             return Verdict(Limit.THROTTLED, quota.throttled)
         if quota.reset <= now:
             quota.sent, quota.reset = 0, 0
         if quota.sent >= quota.limit:
             return Verdict(Limit.QUOTA, quota.reset or now + self.window)
-        slot = max(self.soonest + self.let_go * self.apart, self.slots.get(ask.number, 0))
-        pair = (ask.number, ask.contact)
-        free_at = self.pairs.get(pair, 0) if ask.contact else 0
+        slot = max(self.soonest + self.let_go * self.apart, self.slots.get(number, 0))
+        pair = (number, contact)
+        free_at = self.pairs.get(pair, 0) if contact else 0
         if free_at - slot > PAIR_DEBT:
             # Others of the same pair queue up behind, or they would all come back at once.
             place = held.get(pair, 0)
@@ -133,7 +134,7 @@ class Books:
             return Verdict(Limit.PAIR, free_at - PAIR_DEBT + place * PAIR_STEP)
         if slot > self.soonest + HORIZON:
             return Verdict(Limit.THROUGHPUT, slot - HORIZON)
-        if ask.tier and self.reach is not None:
+        if tier and self.reach is not None:
             until = self.reach(ask)
             if until:
                 return Verdict(Limit.CONTACTS, until)
@@ -141,9 +142,9 @@ class Books:
         if not quota.reset:
             quota.reset = now + self.window
         quota.sent += 1
-        if ask.contact:
+        if contact:
             self.pairs[pair] = max(free_at, slot) + PAIR_STEP
-        self.slots[ask.number] = slot + ask.gap
+        self.slots[number] = slot + gap
         self.let_go += 1
         return Verdict(None, slot, quota.reset)
 

@@ -7,10 +7,12 @@ local function whole(value, most)
   end
 end
 
--- Says whether the quota, in the order of the keys, can be believed.
-local function is_sound(known, now)
-  local limit = whole(known[2], largest)
-  return whole(known[1], largest) and limit and limit >= 1 and whole(known[3], largest)
-    and (not known[4] or whole(known[4], now + throttle_most))
+-- Returns the quota as numbers, in the order of the keys; nil when it cannot be believed.
+local function quota_of(known, now)
+  local sent, limit, ends = whole(known[1], largest), whole(known[2], largest), whole(known[3], largest)
+  local throttled = not known[4] and 0 or whole(known[4], now + throttle_most)
+  if sent and limit and limit >= 1 and ends and throttled then
+    return sent, limit, ends, throttled
+  end
 end
 

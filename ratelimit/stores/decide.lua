@@ -1,17 +1,13 @@
 -- Answers a batch of asks of one organisation and counts those that may go.
 -- KEYS: counter, limit, window, throttle; a key for each number; a key for each pair.
 -- ARGV[1], packed, for many arguments cost more than the decision: now, window length, how many
--- numbers and their gaps; then for each ask the position of its number and of its pair (0: none).
+-- numbers; then for each ask which number and which pair (0: none) it concerns, and its gap.
 -- What never changes stands before this text. Times are microseconds.
 -- Returns '' when the quota is not known here, else packed: whether a number's or pair's key held
 -- rubbish (1) and the window, then for each ask why it is held (0 go, 1 throttled, 2 quota,
 -- 3 pair, 4 throughput) and its time.
 local given = ARGV[1]
 local now, length, numbers, at = struct.unpack('>I8I8H', given)
-local gaps = {}
-for number = 1, numbers do
-  gaps[number], at = struct.unpack('>I8', given, at)
-end
 
 -- MGET takes a key of another type for a missing one.
 local known = redis.call('MGET', unpack(KEYS, 1, math.min(1000, #KEYS)))
@@ -21,11 +17,11 @@ for first = 1001, #KEYS, 1000 do
     known[first + offset - 1] = part[offset]
   end
 end
-if not is_sound(known, now) then
+local sent, limit, began, throttled = quota_of(known, now)
+if not sent then
   return ''
 end
-local sent, limit, began = tonumber(known[1]), tonumber(known[2]), tonumber(known[3])
-local throttled, reset = tonumber(known[4] or 0), began
+local reset = began
 if reset <= now then
   sent, reset = 0, 0
 end
@@ -34,27 +30,28 @@ if sent >= limit and redis.call('PTTL', KEYS[1]) < 0 then
   return ''
 end
 
-local stored, changed, behind, answer, granted, rubbish = {}, {}, {}, {}, 0, 0
-local function stored_at(place)
-  local value = stored[place]
-  if not value then
-    local found = known[4 + place]
-    value = whole(found, now + (place > numbers and pair_most or start_most))
-    if found and not value then
+local changed, behind, answer, granted, rubbish = {}, {}, {}, 0, 0
+-- Returns the time that a number's or pair's key holds, 0 for none.
+local function time_at(place, most)
+  local value = known[place]
+  if type(value) ~= 'number' then
+    local time = whole(value, most)
+    if value and not time then
       rubbish = 1 -- it counts for nothing: the database has the last word
     end
-    value = value or 0
-    stored[place] = value
+    value = time or 0
+    known[place] = value
   end
   return value
 end
 
-for place = 1, (#given - at + 1) / 4 do
-  local number, pair
-  number, pair, at = struct.unpack('>HH', given, at)
+for place = 1, (#given - at + 1) / 8 do
+  local number, pair, gap
+  number, pair, gap, at = struct.unpack('>HHI4', given, at)
+  number, pair = 4 + number, pair > 0 and 4 + numbers + pair
   local code, time = 0, 0
-  local owed = pair > 0 and stored_at(numbers + pair) or 0
-  local slot = math.max(now, stored_at(number))
+  local owed = pair and time_at(pair, now + pair_most) or 0
+  local slot = math.max(now, time_at(number, now + start_most))
   if throttled > now then
     code, time = 1, throttled
   elseif sent >= limit then
@@ -71,10 +68,9 @@ for place = 1, (#given - at + 1) / 4 do
       reset = now + length
     end
     sent, granted = sent + 1, granted + 1
-    stored[number], changed[number] = slot + gaps[number], true
-    if pair > 0 then
-      stored[numbers + pair] = math.max(owed, slot) + step
-      changed[numbers + pair] = true
+    known[number], changed[number] = slot + gap, true
+    if pair then
+      known[pair], changed[pair] = math.max(owed, slot) + step, true
     end
   end
   answer[place] = struct.pack('>BI8', code, time)
@@ -92,11 +88,11 @@ if granted > 0 then
   end
   for place in pairs(changed) do
     -- A minute longer than it matters: whoever asks compares the times.
-    local life = '61000'
-    if stored[place] - now > 1000000 then
-      life = math.ceil((stored[place] - now) / 1000) + 60000
+    local value, life = known[place], '61000'
+    if value - now > 1000000 then
+      life = math.ceil((value - now) / 1000) + 60000
     end
-    redis.call('SET', KEYS[4 + place], stored[place], 'PX', life)
+    redis.call('SET', KEYS[place], value, 'PX', life)
   end
 end
 return struct.pack('>BI8', rubbish, reset) .. table.concat(answer)

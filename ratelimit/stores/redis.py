@@ -6,6 +6,7 @@ The times in the keys are compared with the caller's clock; their lives only tid
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import struct
 import threading
@@ -15,11 +16,11 @@ from functools import lru_cache
 from math import inf
 from pathlib import Path
 from time import monotonic
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from django.conf import settings
 from redis import Redis
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError
 
 from ratelimit.rules import (
     HORIZON,
@@ -34,6 +35,7 @@ from ratelimit.rules import (
     Quota,
     Verdict,
 )
+from ratelimit.stores.wire import Wire, packed
 
 logger = logging.getLogger(__name__)
 
@@ -49,9 +51,19 @@ local start_most, pair_most, throttle_most = {START_MOST}, {PAIR_MOST}, {THROTTL
 # As decide.lua packs its answer: whether there was rubbish and the window, then for each ask why
 # it is held and its time.
 _ANSWER = struct.Struct(">BQ")
+# As it is asked: the time, the window's length and how many numbers there are, then for each ask
+# which number and which pair (0: none) it concerns, and its gap.
+_ASKED, _ASK = struct.Struct(">QQH"), struct.Struct(">HHI")
 
 T = TypeVar("T")
 Load = Callable[[Collection[int]], Mapping[int, Quota]]
+
+
+class _Script(NamedTuple):
+    """A script by its hash and by its text, each the beginning of a command."""
+
+    known: tuple[bytes, bytes]
+    given: tuple[bytes, bytes]
 
 
 class RedisStore:
@@ -59,12 +71,9 @@ class RedisStore:
 
     def __init__(self, client: Redis, load: Load) -> None:
         self._client = client
+        self._wire = Wire(client)
         self._load = load
-        self._scripts = {
-            name: _CONSTANTS + _source("common") + _source(name)
-            for name in ("decide", "seed", "give_back")
-        }
-        self._hashes: dict[str, str] = {}
+        self._scripts = {name: _script(name) for name in ("decide", "seed", "give_back")}
         self._rubbish: set[str] = set()  # organisations whose keys were already reported
         self._patience = threading.local()
 
@@ -100,7 +109,11 @@ class RedisStore:
             by_window.setdefault((ask.org, window), []).append(ask)
         for (_org, window), unused in by_window.items():
             counter, _limit, ends, _throttle = _keys(unused[0].org_id)
-            pairs = Counter(_pair_key(ask) for ask in unused if ask.contact)
+            pairs = Counter(
+                packed(_pair_name(ask.org_id, ask.number, ask.contact))
+                for ask in unused
+                if ask.contact
+            )
             self._run(
                 "give_back",
                 [counter, ends, *pairs],
@@ -128,7 +141,7 @@ class RedisStore:
             {_start_name(org_id, number): at for (org_id, number), at in starts.items()}, now
         )
 
-    def _set_times(self, times: Mapping[str, int], now: int) -> None:
+    def _set_times(self, times: Mapping[str | bytes, int], now: int) -> None:
         pipeline = self._client.pipeline(transaction=False)
         for name, at in times.items():
             pipeline.set(name, at, px=max(0, at - now) // 1000 + 60_000)
@@ -140,7 +153,7 @@ class RedisStore:
             logger.warning("Limit keys in Redis were unusable; rebuilt", extra={"org_id": org_id})
 
     def _decide(self, asks: Sequence[Ask], now: int) -> list[Verdict]:
-        keys, argument = _packed(asks, now)
+        keys, argument = _asked(asks, now)
         answer = self._run("decide", keys, [argument])
         tries = 0
         while not answer:
@@ -158,76 +171,55 @@ class RedisStore:
             self._report_rubbish(asks[0].org_id)
         return [Verdict(_LIMITS[code], at, 0 if code else window) for code, at in verdicts]
 
-    def _run(self, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
-        """Run a script by its hash; a server that does not know it is given it first."""
+    def _run(self, name: str, keys: Sequence[bytes], arguments: Sequence[Any]) -> Any:
+        """Run a script by its hash; a server that does not know it is given it."""
         if monotonic() > getattr(self._patience, "until", inf):
             message = "Redis is too slow"
             raise UnusableError(message)
-        known = self._hashes.get(name)
-        if known is None:
-            known = self._hashes[name] = str(self._client.script_load(self._scripts[name]))
+        script = self._scripts[name]
+        rest = (packed(len(keys)), *keys, *map(packed, arguments))
         try:
-            return self._call("EVALSHA", known, len(keys), *keys, *arguments)
+            return self._wire.call(script.known + rest)
         except NoScriptError:
-            return self._call("EVAL", self._scripts[name], len(keys), *keys, *arguments)
-
-    def _call(self, *command: Any) -> Any:
-        """Send one command over a connection of the pool, without the client's own retries.
-
-        What the client adds for each command costs as much as a decision.
-        """
-        pool = self._client.connection_pool
-        connection = pool.get_connection()
-        try:
-            connection.send_command(*command)  # type: ignore[no-untyped-call]  # redis-py types it in part
-            return connection.read_response()
-        except ResponseError:
-            raise  # it was read to its end
-        except BaseException:
-            # The answer may still come: nobody must take it for that of another command.
-            connection.disconnect()  # type: ignore[no-untyped-call]  # as above
-            raise
-        finally:
-            pool.release(connection)
+            return self._wire.call(script.given + rest)
 
 
 class UnusableError(Exception):
     """Redis answers, but nothing can be counted in it."""
 
 
+def _script(name: str) -> _Script:
+    text = _CONSTANTS + _source("common") + _source(name)
+    # The name Redis knows it by; it proves nothing.
+    digest = hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    return _Script((packed("EVALSHA"), packed(digest)), (packed("EVAL"), packed(text)))
+
+
 def _source(name: str) -> str:
     return (_FOLDER / f"{name}.lua").read_text(encoding="utf-8")
 
 
-def _packed(asks: Sequence[Ask], now: int) -> tuple[list[str], bytes]:
+def _asked(asks: Sequence[Ask], now: int) -> tuple[list[bytes], bytes]:
     """Return the keys and the argument of the script for the asks of one organisation."""
     org_id = asks[0].org_id
     numbers: dict[int, int] = {}
-    gaps: list[int] = []
     pairs: dict[tuple[int, int], int] = {}
-    places: list[int] = []
+    rows = []
     for ask in asks:
-        number = numbers.get(ask.number)
-        if number is None:
-            number = numbers[ask.number] = len(numbers) + 1
-            gaps.append(ask.gap)
+        number = numbers.setdefault(ask.number, len(numbers) + 1)
         pair = pairs.setdefault((ask.number, ask.contact), len(pairs) + 1) if ask.contact else 0
-        places += (number, pair)
-    keys = [
-        *_keys(org_id),
-        *[_start_name(org_id, number) for number in numbers],
-        *[_pair_name(org_id, number, contact) for number, contact in pairs],
-    ]
+        rows.append(_ASK.pack(number, pair, ask.gap))
+    keys = [*_keys(org_id), *[_start_key(org_id, number) for number in numbers]]
+    keys += [packed(_pair_name(org_id, *pair)) for pair in pairs]
     length = settings.WHATSAPP_RATE_LIMIT_WINDOW_SECONDS * SECOND
-    layout = f">QQH{len(gaps)}Q{len(places)}H"
-    return keys, struct.pack(layout, now, length, len(gaps), *gaps, *places)
+    return keys, _ASKED.pack(now, length, len(numbers)) + b"".join(rows)
 
 
 @lru_cache(maxsize=10_000)
-def _keys(org_id: str) -> tuple[str, ...]:
+def _keys(org_id: str) -> tuple[bytes, ...]:
     """Return the names of the organisation's keys; the braces are a cluster's hash tag."""
     return tuple(
-        f"whatsapp:ratelimit:{what}:{{{org_id}}}"
+        packed(f"whatsapp:ratelimit:{what}:{{{org_id}}}")
         for what in ("counter", "limit", "window", "throttle")
     )
 
@@ -236,9 +228,16 @@ def _start_name(org_id: str, number: int) -> str:
     return f"whatsapp:ratelimit:throughput:{{{org_id}}}:{number}"
 
 
-def _pair_key(ask: Ask) -> str:
-    return _pair_name(ask.org_id, ask.number, ask.contact)
+@lru_cache(maxsize=10_000)
+def _start_key(org_id: str, number: int) -> bytes:
+    return packed(_start_name(org_id, number))
 
 
-def _pair_name(org_id: str, number: int, contact: int) -> str:
-    return f"whatsapp:ratelimit:pair:{{{org_id}}}:{number}:{contact}"
+def _pair_name(org_id: str, number: int, contact: int) -> bytes:
+    return b"%b%d" % (_pair_start(org_id, number), contact)
+
+
+@lru_cache(maxsize=10_000)
+def _pair_start(org_id: str, number: int) -> bytes:
+    """Return what the names of a number's pairs begin with; the person's number follows."""
+    return f"whatsapp:ratelimit:pair:{{{org_id}}}:{number}:".encode()

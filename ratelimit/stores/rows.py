@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
 
 from django.conf import settings
 from django.db import connection
@@ -32,12 +32,13 @@ def load(orgs: Collection[int], numbers: Collection[int], pairs: Collection[Pair
     with connection.cursor() as cursor:
         # One journey, but three statements: what the others read must be as it is once the
         # lock is held, and each statement sees what was committed before it began.
-        cursor.execute(_LOAD, _wanted(orgs, numbers, pairs))
+        cursor.execute(_LOAD_WITH_PAIRS if pairs else _LOAD, _wanted(orgs, numbers, pairs))
         quotas = _as_quotas(cursor.fetchall())
         cursor.nextset()
         found = Usage(quotas, dict(cursor.fetchall()), {})
-        cursor.nextset()
-        found.debts = {(number, contact): at for number, contact, at in cursor.fetchall()}
+        if pairs:
+            cursor.nextset()
+            found.debts = {(number, contact): at for number, contact, at in cursor.fetchall()}
     if len(found.quotas) < len(orgs):
         # The first time for one of them: nothing is counted of it yet, and there was no lock.
         lock(orgs)
@@ -91,8 +92,11 @@ def write(
     """Write what has changed; on PostgreSQL by one statement."""
     pairs = sorted((debts or {}).items())
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(_WRITE, _arrays(quotas, slots or {}, pairs))
+        wanted = [(_QUOTAS, quotas), (_SLOTS, slots), (_PAIRS, pairs)]
+        parts = [part for part, fresh in wanted if fresh]
+        if parts:
+            with database.planned_cursor() as cursor:
+                cursor.execute(_together(*parts), _arrays(quotas, slots or {}, pairs))
         return
     database.update_rows(
         WhatsAppRateLimit,
@@ -121,7 +125,7 @@ def write(
 def _quotas(orgs: Collection[int], *, lock: bool) -> dict[int, Quota]:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute(_LOCK if lock else _READ, {"orgs": list(orgs)})
+            cursor.execute(_LOCK if lock else _READ, {"orgs": database.array(orgs)})
             return _as_quotas(cursor.fetchall())
     # Its transaction is the only writer: there is nothing to lock.
     found = WhatsAppRateLimit.objects.filter(org__in=orgs).values_list(
@@ -143,56 +147,67 @@ def _as_quotas(found: Iterable[tuple[int, int | None, int, int, int]]) -> dict[i
 
 def _wanted(
     orgs: Collection[int], numbers: Collection[int], pairs: Collection[Pair]
-) -> dict[str, list[int]]:
+) -> dict[str, str]:
     return {
-        "orgs": list(orgs),
-        "numbers": list(numbers),
-        "senders": [number for number, _contact in pairs],
-        "contacts": [contact for _number, contact in pairs],
+        "orgs": database.array(orgs),
+        "numbers": database.array(numbers),
+        "senders": database.array(number for number, _contact in pairs),
+        "contacts": database.array(contact for _number, contact in pairs),
     }
 
 
 def _arrays(
     quotas: Mapping[int, Quota], slots: Mapping[int, int], pairs: list[tuple[Pair, int]]
-) -> dict[str, Any]:
+) -> dict[str, str]:
     return {
-        "orgs": list(quotas),
-        "sent": [quota.sent for quota in quotas.values()],
-        "ends": [quota.reset for quota in quotas.values()],
-        "numbers": list(slots),
-        "slots": list(slots.values()),
-        "senders": [number for (number, _contact), _free_at in pairs],
-        "contacts": [contact for (_number, contact), _free_at in pairs],
-        "debts": [free_at for _pair, free_at in pairs],
+        "orgs": database.array(quotas),
+        "sent": database.array(quota.sent for quota in quotas.values()),
+        "ends": database.array(quota.reset for quota in quotas.values()),
+        "numbers": database.array(slots),
+        "slots": database.array(slots.values()),
+        "senders": database.array(number for (number, _contact), _free_at in pairs),
+        "contacts": database.array(contact for (_number, contact), _free_at in pairs),
+        "debts": database.array(free_at for _pair, free_at in pairs),
     }
+
+
+@cache
+def _together(*parts: str) -> str:
+    """Return one statement that does all the parts."""
+    *others, last = parts
+    named = ", ".join(f"part_{place} AS ({part})" for place, part in enumerate(others))
+    return f"WITH {named} {last}" if others else last
 
 
 _READ = """
 SELECT org_id, quota_limit, messages_sent,
     coalesce((extract(epoch FROM reset_at) * 1000000)::bigint, 0),
     coalesce((extract(epoch FROM throttled_until) * 1000000)::bigint, 0)
-FROM whatsapp_rate_limit WHERE org_id = ANY (%(orgs)s) ORDER BY org_id
+FROM whatsapp_rate_limit WHERE org_id = ANY (%(orgs)s::bigint[]) ORDER BY org_id
 """
 _LOCK = f"{_READ} FOR UPDATE"
 _LOAD = f"""{_LOCK};
-SELECT number_id, free_at FROM ratelimit_number WHERE number_id = ANY (%(numbers)s::bigint[]);
+SELECT number_id, free_at FROM ratelimit_number WHERE number_id = ANY (%(numbers)s::bigint[])
+"""  # noqa: S608 - constants
+_LOAD_WITH_PAIRS = f"""{_LOAD};
 SELECT number_id, contact_id, free_at FROM ratelimit_pair WHERE (number_id, contact_id) IN
     (SELECT * FROM unnest(%(senders)s::bigint[], %(contacts)s::bigint[]))
 """  # noqa: S608 - constants
+_QUOTAS = """
+UPDATE whatsapp_rate_limit AS kept
+SET messages_sent = fresh.sent, reset_at = CASE WHEN fresh.ends > 0
+    THEN 'epoch'::timestamptz + fresh.ends * interval '1 microsecond' END
+FROM unnest(%(orgs)s::bigint[], %(sent)s::bigint[], %(ends)s::bigint[])
+    AS fresh (org_id, sent, ends)
+WHERE kept.org_id = fresh.org_id
+"""
+_SLOTS = """
+INSERT INTO ratelimit_number (number_id, free_at)
+SELECT * FROM unnest(%(numbers)s::bigint[], %(slots)s::bigint[])
+ON CONFLICT (number_id) DO UPDATE SET free_at = excluded.free_at
+"""
 # The rows are in the order of the keys: two statements never wait for each other in a circle.
-_WRITE = """
-WITH quota AS (
-    UPDATE whatsapp_rate_limit AS kept
-    SET messages_sent = fresh.sent, reset_at = CASE WHEN fresh.ends > 0
-        THEN 'epoch'::timestamptz + fresh.ends * interval '1 microsecond' END
-    FROM unnest(%(orgs)s::bigint[], %(sent)s::bigint[], %(ends)s::bigint[])
-        AS fresh (org_id, sent, ends)
-    WHERE kept.org_id = fresh.org_id
-), number AS (
-    INSERT INTO ratelimit_number (number_id, free_at)
-    SELECT * FROM unnest(%(numbers)s::bigint[], %(slots)s::bigint[])
-    ON CONFLICT (number_id) DO UPDATE SET free_at = excluded.free_at
-)
+_PAIRS = """
 INSERT INTO ratelimit_pair (number_id, contact_id, free_at)
 SELECT * FROM unnest(%(senders)s::bigint[], %(contacts)s::bigint[], %(debts)s::bigint[])
 ON CONFLICT (number_id, contact_id) DO UPDATE SET free_at = excluded.free_at

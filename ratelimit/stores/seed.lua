@@ -4,7 +4,7 @@
 -- Returns 0 when it was known, 1 when it was missing, 2 when it was rubbish.
 local known = redis.call('MGET', unpack(KEYS))
 local ends, now = tonumber(ARGV[3]), tonumber(ARGV[5])
-local sound = is_sound(known, now) and redis.call('PTTL', KEYS[1]) >= 0
+local sound = quota_of(known, now) and redis.call('PTTL', KEYS[1]) >= 0
 if sound and ARGV[7] ~= '1' then
   return 0
 end

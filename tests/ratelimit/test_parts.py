@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from time import monotonic
 
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -100,6 +101,22 @@ def test_decisions_are_counted_by_limit_and_store():
     before = value()
     metrics.count("database", [Verdict(Limit.QUOTA, 0)] * 3, 0.0)
     assert value() == before + 3
+
+
+def test_the_time_of_a_decision_falls_into_every_bucket_that_is_long_enough():
+    def values() -> list[float]:
+        samples = [("_bucket", {"le": le}) for le in ("0.05", "0.1", "+Inf")]
+        return [
+            REGISTRY.get_sample_value(name + suffix, {"store": "redis", **labels}) or 0.0
+            for suffix, labels in [*samples, ("_count", {}), ("_sum", {})]
+        ]
+
+    name = "outbound_limit_decision_seconds"
+    before = values()
+    metrics.count("redis", [Verdict(None, 0)] * 3, monotonic() - 0.075)
+    grown = [now - then for now, then in zip(values(), before, strict=True)]
+    assert grown[:4] == [0, 1, 1, 1]
+    assert grown[4] == pytest.approx(0.075, abs=0.02)
 
 
 def test_paid_debts_and_people_of_yesterday_are_forgotten():

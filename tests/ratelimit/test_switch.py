@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 import pytest
@@ -306,14 +306,14 @@ def test_a_slow_redis_costs_one_time_out_over_all_organizations(redis, org, sett
     settings.OUTBOUND_REDIS_TIMEOUT_SECONDS = 0.2
     limiter.reset()
     asks = [ask(OrganizationFactory(), number=n) for n in range(20)]
-    store = limiter._front().store
-    real = store._call
+    wire = limiter._front().store._wire
+    real = wire.call
 
-    def slowly(*command: object) -> object:
+    def slowly(parts: Sequence[bytes]) -> object:
         threading.Event().wait(0.1)
-        return real(*command)
+        return real(parts)
 
-    monkeypatch.setattr(store, "_call", slowly)
+    monkeypatch.setattr(wire, "call", slowly)
     begun = time.monotonic()
     assert limiter.screen(asks, START) is None
     assert time.monotonic() - begun < 0.5
