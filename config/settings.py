@@ -185,6 +185,8 @@ else:
     _database["OPTIONS"] = {
         **dict(_database.get("OPTIONS") or {}),
         "connect_timeout": 5,
+        # Statements that are planned once (orgs.database) are so from their first time on.
+        "prepare_threshold": 0 if env.flag("DATABASE_PREPARED", default=True) else None,
         "pool": {
             "min_size": 1,
             "max_size": env.whole("DATABASE_POOL_SIZE", 16, at_least=1, at_most=500),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +12,7 @@ import orjson
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.postgresql.base import ServerBindingCursor
 from django.db.models.lookups import In
 from django.db.models.sql.compiler import SQLCompiler
 from django.utils import timezone
@@ -47,6 +48,26 @@ def compiled(query: models.QuerySet[Any, Any]) -> tuple[str, tuple[Any, ...]]:
     """Return a query as SQL with its parameters, to be embedded in a larger statement."""
     sql, parameters = query.query.sql_with_params()
     return sql, tuple(parameters)
+
+
+def run_planned(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Run a statement that PostgreSQL plans once for each connection; return its rows.
+
+    Django writes the parameters into the text of a statement, so that each is parsed and planned
+    anew: of a large one that takes longer than to run it.
+    """
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        planned: Any = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]  # the stubs know no base
+    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+    with wrap(planned) as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def array(values: Iterable[int | None]) -> str:
+    """Return whole numbers as PostgreSQL writes an array: of one type, however small they are."""
+    return f"{{{','.join('NULL' if value is None else str(value) for value in values)}}}"
 
 
 def estimate(query: models.QuerySet[Any, Any], most: int = 10_000) -> int:
