@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 STOP_SECONDS = 45.0
 # Chores are looked for once in so many ticks: the claim asks for consent by itself.
 CHORES_EVERY = 5
+# Webhooks, too: whoever stores one sends a hint.
+RECEIPTS_EVERY = 2
 
 
 class Ticker:
@@ -29,7 +31,9 @@ class Ticker:
 
     def __init__(self) -> None:
         self._dispatcher = Dispatcher()
-        self._receipts = _Job(receipts.apply_pending, settings.OUTBOUND_TICK_SECONDS)
+        self._receipts = _Job(
+            receipts.apply_pending, RECEIPTS_EVERY * settings.OUTBOUND_TICK_SECONDS
+        )
         self._rescue = _Job(rescue.rescue_overdue, settings.OUTBOUND_RESCUE_SECONDS)
         self._chores = _Job(chores.do_some, CHORES_EVERY * settings.OUTBOUND_TICK_SECONDS)
         work = {
