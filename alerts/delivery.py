@@ -56,7 +56,9 @@ def soon() -> None:
 
 def deliver_due() -> int:
     """Send the notices that are due; return how many were tried."""
-    return _deliver(_take(database.now()))
+    now = database.now()
+    # Nearly always there is none: no transaction for that.
+    return _deliver(_take(now)) if _due(now).exists() else 0
 
 
 def deliver(notices: Sequence[Notice]) -> list[Notice]:
@@ -66,10 +68,14 @@ def deliver(notices: Sequence[Notice]) -> list[Notice]:
     return list(_with_routes(Notice.objects.filter(pk__in=pks)).order_by("pk"))
 
 
+def _due(now: datetime) -> QuerySet[Notice]:
+    return Notice.objects.filter(state=State.PENDING, next_try_at__lte=now)
+
+
 @transaction.atomic
 def _take(now: datetime, only: Sequence[int] | None = None) -> list[Notice]:
     """Take due notices for this process, so that no other sends them too."""
-    due = Notice.objects.filter(state=State.PENDING, next_try_at__lte=now)
+    due = _due(now)
     if only is not None:
         due = due.filter(pk__in=only)
     rows = list(

@@ -184,9 +184,9 @@ else:
     _database["CONN_MAX_AGE"] = 0  # the pool keeps the connections
     _database["OPTIONS"] = {
         **dict(_database.get("OPTIONS") or {}),
-        # At once: only the cursors of database.planned_cursor() prepare statements.
-        "prepare_threshold": 0 if env.flag("DATABASE_PREPARED_STATEMENTS", default=True) else None,
         "connect_timeout": 5,
+        # Statements that are planned once (orgs.database) are so from their first time on.
+        "prepare_threshold": 0 if env.flag("DATABASE_PREPARED_STATEMENTS", default=True) else None,
         "pool": {
             "min_size": 1,
             "max_size": env.whole("DATABASE_POOL_SIZE", 16, at_least=1, at_most=500),

@@ -50,21 +50,29 @@ def count_recent() -> int:
     last: datetime | None = Activity.objects.aggregate(last=Max("minute"))["last"]
     earliest = this_minute - DAY
     begin = max(earliest, min(last, this_minute) - SETTLED_AFTER) if last else earliest
-    written = 0
+    written = rows = 0
     while begin <= this_minute:
+        # At rest there would be a whole day of steps.
+        if not rows and not _moves().filter(recorded_at__gte=begin).exists():
+            break
         end = min(begin + STEP, this_minute + MINUTE)
-        written += _count(begin, end)
+        rows = _count(begin, end)
+        written += rows
         begin = end
-    Activity.objects.filter(minute__lt=this_minute - KEPT_FOR).delete()
+    if written or not this_minute.minute:
+        Activity.objects.filter(minute__lt=this_minute - KEPT_FOR).delete()
     return written
 
 
+def _moves() -> QuerySet[MessageEvent]:
+    """Return the events that are counted."""
+    counted = [Status.SENT, Status.DELIVERED, Status.FAILED]
+    return MessageEvent.objects.filter(to_status__in=counted)
+
+
 def _count(begin: datetime, end: datetime) -> int:
-    moves = MessageEvent.objects.filter(
-        recorded_at__gte=begin,
-        recorded_at__lt=end,
-        to_status__in=[Status.SENT, Status.DELIVERED, Status.FAILED],
-    ).annotate(
+    span = _moves().filter(recorded_at__gte=begin, recorded_at__lt=end)
+    moves = span.annotate(
         minute=TruncMinute("recorded_at"),
         number=F("message__phone_number_id"),
         channel=F("message__channel"),

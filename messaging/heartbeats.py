@@ -16,6 +16,7 @@ from time import monotonic
 
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.models import Count, Max, Q
+from django.db.models.functions import Now
 
 from messaging.models import Heartbeat
 from orgs import database
@@ -58,6 +59,9 @@ def note(kind: Kind) -> None:
 
 
 def _write(kind: Kind, own: _Own) -> None:
+    row = Heartbeat.objects.filter(kind=kind, name=_name())
+    if own.started_at is not None and row.update(seen_at=Now()):
+        return
     now = database.now()
     if own.started_at is None:
         # Rows are added by new processes only, so this is when old ones go. Those of the other

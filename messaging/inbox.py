@@ -106,16 +106,16 @@ def store(app: MetaApp, body: bytes, only_org: Organization | None) -> None:
 
 def _insert(deliveries: Sequence[Delivery]) -> Sequence[None]:
     if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _INSERT,
-                [
-                    [delivery.app.pk for delivery in deliveries],
-                    [delivery.only_org and delivery.only_org.pk for delivery in deliveries],
-                    [delivery.body for delivery in deliveries],
-                    WebhookDelivery.Status.PENDING,
-                ],
-            )
+        orgs = (each.only_org.pk if each.only_org else None for each in deliveries)
+        database.run_planned(
+            _INSERT,
+            [
+                database.array(delivery.app.pk for delivery in deliveries),
+                database.array(orgs),
+                [delivery.body for delivery in deliveries],
+                WebhookDelivery.Status.PENDING.value,
+            ],
+        )
     else:
         now = database.now()
         WebhookDelivery.objects.bulk_create(
@@ -131,7 +131,7 @@ def _insert(deliveries: Sequence[Delivery]) -> Sequence[None]:
 _INSERT = """
 INSERT INTO webhook_delivery (app_id, only_org_id, body, received_at, status, event_count, error)
 SELECT app_id, only_org_id, body, statement_timestamp(), fresh.status, 0, ''
-FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[]) AS given (app_id, only_org_id, body),
+FROM unnest(%s::bigint[], %s::bigint[], %b::bytea[]) AS given (app_id, only_org_id, body),
     (SELECT %s::text) AS fresh (status)
 """
 

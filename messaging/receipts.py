@@ -59,7 +59,7 @@ def apply_pending() -> int:
     When the batch fails as a whole its deliveries are taken one by one, and their events one
     by one, so that a poisonous one is marked and stops nobody else.
     """
-    # Asked every second by an idle worker, so without a transaction.
+    # Asked all the time by an idle worker, so without a transaction.
     if not WebhookDelivery.objects.filter(status=WebhookDelivery.Status.PENDING).exists():
         return 0
     try:

@@ -27,6 +27,8 @@ CHORES_EVERY = 5
 # 0.005 the sending thread, which gives it up with each of its many short waits, comes too late
 # for most start slots.
 SWITCH_SECONDS = 0.0005
+# Webhooks, too: whoever stores one sends a hint.
+RECEIPTS_EVERY = 2
 
 
 class Ticker:
@@ -34,7 +36,9 @@ class Ticker:
 
     def __init__(self) -> None:
         self._dispatcher = Dispatcher()
-        self._receipts = _Job(receipts.apply_pending, settings.OUTBOUND_TICK_SECONDS)
+        self._receipts = _Job(
+            receipts.apply_pending, RECEIPTS_EVERY * settings.OUTBOUND_TICK_SECONDS
+        )
         self._rescue = _Job(rescue.rescue_overdue, settings.OUTBOUND_RESCUE_SECONDS)
         self._chores = _Job(chores.do_some, CHORES_EVERY * settings.OUTBOUND_TICK_SECONDS)
         work = {

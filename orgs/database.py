@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
-import psycopg
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.postgresql.base import ServerBindingCursor
 from django.db.backends.utils import CursorWrapper
 from django.db.models.lookups import In
 from django.db.models.sql.compiler import SQLCompiler
@@ -39,21 +39,6 @@ def release_connection() -> None:
         connection.close()
 
 
-def planned_cursor() -> CursorWrapper:
-    """Return a cursor whose statements PostgreSQL keeps planned, for those that run all the time.
-
-    It takes one statement at a time. Only on PostgreSQL, and unless the settings forbid it.
-    """
-    connection.ensure_connection()
-    wrapped = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
-    return wrapped(psycopg.Cursor(connection.connection))  # type: ignore[arg-type]  # it is a cursor that is wrapped
-
-
-def array(values: Iterable[int]) -> str:
-    """Return whole numbers as the text of an array; psycopg would look at every single one."""
-    return f"{{{','.join(map(str, values))}}}"
-
-
 class StatementTime(models.Func):
     """The time PostgreSQL began the statement: one moment for all its rows."""
 
@@ -65,6 +50,27 @@ def compiled(query: models.QuerySet[Any, Any]) -> tuple[str, tuple[Any, ...]]:
     """Return a query as SQL with its parameters, to be embedded in a larger statement."""
     sql, parameters = query.query.sql_with_params()
     return sql, tuple(parameters)
+
+
+def run_planned(sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Run one statement that PostgreSQL plans once for each connection; return its rows.
+
+    Only on PostgreSQL, and unless the settings forbid it. Django writes the parameters into the
+    text of a statement, so that each is parsed and planned anew: of a large one that takes longer
+    than to run it.
+    """
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        planned: Any = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]  # the stubs know no base
+    wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
+    with wrap(planned) as cursor:
+        cursor.execute(sql, parameters)
+        return cursor.fetchall() if cursor.description else []
+
+
+def array(values: Iterable[int | None]) -> str:
+    """Return whole numbers as PostgreSQL writes an array: of one type, however small they are."""
+    return f"{{{','.join('NULL' if value is None else str(value) for value in values)}}}"
 
 
 def estimate(query: models.QuerySet[Any, Any], most: int = 10_000) -> int:

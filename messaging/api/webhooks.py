@@ -36,23 +36,37 @@ class WhatsAppWebhook(View):
             body = request.body
         except RequestDataTooBig:
             return HttpResponse(status=413)
-        try:
-            return _receive(request, body, app_id)
-        except (DatabaseError, InterfaceError) as error:
-            # Meta repeats what was not answered with 200.
-            logger.error("Webhook not stored (%s)", type(error).__name__)
-            return HttpResponse(status=503, headers={"Retry-After": "5"})
+        given = request.headers
+        status = receive(body, given.get("X-Hub-Signature-256"), app_id, given.get("X-Org-Id"))
+        return HttpResponse(status=status, headers=dict(headers_of(status)))
 
 
-def _receive(request: HttpRequest, body: bytes, app_id: str | None) -> HttpResponse:
-    app = inbox.authenticate(body, request.headers.get("X-Hub-Signature-256"), app_id)
+def receive(body: bytes, signature: str | None, app_id: str | None, org_id: str | None) -> int:
+    """Keep an authentic delivery; return the status of the answer, which has no body.
+
+    200 when it is stored, 401 when nobody signed it, 403 when it is for an organisation nobody
+    knows, and 503 when it could not be stored: Meta repeats what was not answered with 200.
+    """
+    try:
+        return _receive(body, signature, app_id, org_id)
+    except (DatabaseError, InterfaceError) as error:
+        logger.error("Webhook not stored (%s)", type(error).__name__)
+        return 503
+
+
+def headers_of(status: int) -> list[tuple[str, str]]:
+    """Return the headers that belong to an answer of ``receive``."""
+    return [("Retry-After", "5")] if status == 503 else []
+
+
+def _receive(body: bytes, signature: str | None, app_id: str | None, org_id: str | None) -> int:
+    app = inbox.authenticate(body, signature, app_id)
     if app is None:
-        return HttpResponse(status=401)
+        return 401
     only_org = None
-    org_id = request.headers.get("X-Org-Id")
     if org_id:
         only_org = Organization.objects.filter(org_id=org_id).first()
         if only_org is None:
-            return HttpResponse(status=403)
+            return 403
     inbox.store(app, body, only_org)
-    return HttpResponse(status=200)
+    return 200

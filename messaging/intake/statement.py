@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, connection
+from django.db import DEFAULT_DB_ALIAS
 
 from consent import contacts, ledger
 from messaging import counting, windows
@@ -135,16 +135,14 @@ def insert(submissions: Sequence[Submission]) -> list[Finding]:
     ids = [uuid7() for _ in submissions]
     given = [_given(place, ids[place], asked) for place, asked in enumerate(submissions)]
     sql, embedded = _statement()
-    with connection.cursor() as cursor:
-        cursor.execute(
-            sql,
-            [
-                *(first_wait().total_seconds(), longest_age().total_seconds()),
-                *(len(settings.OUTBOUND_RETRY_SCHEDULE_SECONDS), orjson.dumps(given).decode()),
-                *embedded,
-            ],
-        )
-        rows = cursor.fetchall()
+    rows = database.run_planned(
+        sql,
+        [
+            *(first_wait().total_seconds(), longest_age().total_seconds()),
+            *(len(settings.OUTBOUND_RETRY_SCHEDULE_SECONDS), orjson.dumps(given).decode()),
+            *embedded,
+        ],
+    )
     numbers: dict[int, PhoneNumber] = {}
     return [
         _finding(asked, message_id, row, numbers)

@@ -95,8 +95,7 @@ def write(
         wanted = [(_QUOTAS, quotas), (_SLOTS, slots), (_PAIRS, pairs)]
         parts = [part for part, fresh in wanted if fresh]
         if parts:
-            with database.planned_cursor() as cursor:
-                cursor.execute(_together(*parts), _arrays(quotas, slots or {}, pairs))
+            database.run_planned(_together(*parts), _arrays(quotas, slots or {}, pairs))
         return
     database.update_rows(
         WhatsAppRateLimit,

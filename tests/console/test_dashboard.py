@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from messaging import activity
-from messaging.models import MessageEvent
+from messaging.models import Activity, MessageEvent
 from messaging.states import Cause, Status
 from ratelimit import holds
 from ratelimit.holds import HoldRequest
@@ -97,6 +97,19 @@ def test_the_last_hour_is_counted_from_the_timelines(client, staff, number):
     assert 8 <= float(p50) <= 12.5
     assert 80 <= float(p95) <= 125
     assert "5 sent" in html  # of the whole day
+
+
+def test_counting_steps_over_hours_in_which_nothing_happened(number, django_assert_max_num_queries):
+    with django_assert_max_num_queries(3):  # the time, the last count, whether anything came since
+        assert activity.count_recent() == 0
+    moved(MessageFactory(phone_number=number, status=Status.SENT), Status.SENT)
+    moved(
+        MessageFactory(phone_number=number, status=Status.SENT),
+        Status.SENT,
+        ago=timedelta(hours=20),
+    )
+    assert activity.count_recent() == 2
+    assert sorted(Activity.objects.values_list("sent", flat=True)) == [1, 1]
 
 
 def test_a_number_in_trouble_comes_first_with_its_reason(client, staff, org, number):

@@ -39,10 +39,34 @@ def test_a_process_has_one_row_and_writes_it_once_in_a_while(monkeypatch):
     first = Heartbeat.objects.get(kind=Kind.WORKER)
     monkeypatch.setattr(heartbeats, "EVERY_SECONDS", 0.0)
     heartbeats._own[Kind.WORKER].again_at = 0.0
-    heartbeats.note(Kind.WORKER)
+    with CaptureQueriesContext(connection) as captured:
+        heartbeats.note(Kind.WORKER)
+    assert len(captured) == 1
     again = Heartbeat.objects.get(kind=Kind.WORKER)
     assert (again.pk, again.started_at) == (first.pk, first.started_at)
     assert again.seen_at > first.seen_at
+
+
+def test_a_row_that_somebody_removed_is_written_again(monkeypatch):
+    monkeypatch.setattr(heartbeats, "EVERY_SECONDS", 0.0)
+    heartbeats.note(Kind.WORKER)
+    Heartbeat.objects.all().delete()
+    heartbeats.note(Kind.WORKER)
+    assert heartbeats.last_seen(Kind.WORKER)
+
+
+def test_beat_looks_for_edits_once_in_a_while(monkeypatch):
+    looks: list[int] = []
+    monkeypatch.setattr(DatabaseScheduler, "schedule_changed", lambda _self: bool(looks.append(1)))
+    scheduler = beat.Scheduler(app=app, lazy=True, max_interval=5)
+    for _turn in range(3):
+        scheduler.schedule_changed()
+    assert len(looks) == 1
+    monkeypatch.setattr(scheduler, "max_interval", 0)
+    scheduler._look_at = 0.0
+    for _turn in range(3):
+        scheduler.schedule_changed()
+    assert len(looks) == 4
 
 
 def test_a_new_process_removes_old_rows_of_its_kind_only():

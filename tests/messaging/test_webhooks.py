@@ -26,6 +26,7 @@ from messaging.providers.base import NumberError
 from messaging.providers.whatsapp import callback
 from messaging.states import Status
 from ratelimit.models import Hold
+from tests.door import DoorClient
 from tests.factories.messaging import (
     APP_SECRET,
     AttemptFactory,
@@ -54,7 +55,8 @@ def post(client: Client, body: Any, *, secret: str = APP_SECRET, url: str = URL,
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     signature = "sha256=" + hmac.new(secret.encode(), raw, hashlib.sha256).hexdigest()
     headers.setdefault("X-Hub-Signature-256", signature)
-    return client.post(url, raw, content_type="application/json", headers=headers)
+    names = {name: headers.pop(name) for name in list(headers) if name.isupper()}
+    return client.post(url, raw, content_type="application/json", headers=headers, **names)
 
 
 def sent(number: PhoneNumber) -> OutboundMessage:
@@ -79,6 +81,7 @@ def results() -> list[str]:
     return list(WebhookEvent.objects.order_by("id").values_list("result", flat=True))
 
 
+@pytest.mark.parametrize("client", [Client(), DoorClient()], ids=["django", "door"])
 class TestDoor:
     def test_an_authentic_delivery_is_stored_as_received_and_answered_empty(self, client, number):
         body = json.dumps(payload(number)).replace("/", "\\/").encode()
