@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.db import OperationalError, transaction
@@ -27,8 +27,7 @@ ALLOWED = Decision.GRANTED.value
 REPLY = "reply"
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """May we write to this contact, this way, for this purpose?"""
 
     contact_id: int
@@ -36,8 +35,7 @@ class Ask:
     purpose: str
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """The answer and what it rests on."""
 
     allowed: bool

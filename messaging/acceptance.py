@@ -18,6 +18,7 @@ from messaging.models import MessageEvent, OutboundAttempt, OutboundMessage
 from messaging.providers.base import Outcome, Result
 from messaging.states import Cause, Status
 from orgs import database
+from orgs.database import Rows
 
 Answered = tuple[Claimed, Result]
 
@@ -29,28 +30,29 @@ class OvertakenError(Exception):
 def write(answers: Sequence[Answered], now: datetime) -> set[uuid.UUID]:
     """Move to SENT the messages that are as their claim left them; return which.
 
-    With the claim this is the one move made outside ``transitions.apply``, by the same table:
+    Besides the claim this is the one move made outside ``transitions.apply``, by the same table:
     SENDING → SENT. Every result is ACCEPTED. It locks in id order, as ``transitions.lock``
     does. Needs a transaction, which OvertakenError must undo.
     """
-    ordered = sorted(answers, key=lambda answer: answer[0].pk)
+    rows = _rows(sorted(answers, key=lambda answer: answer[0].pk))
     stamp = database.field_of(OutboundMessage, "updated_at").get_db_prep_value(now, connection)
-    found = _run(_MESSAGES, ordered, [stamp] * 3)
-    moved = {uuid.UUID(str(pk)) for (pk,) in found}
-    done = [answer for answer in ordered if answer[0].pk in moved]
-    if done:
-        if len(_run(_ATTEMPTS, done, [stamp])) < len(done):
+    found = database.run_with_rows(_MESSAGES, rows, leading=[stamp] * 3)
+    moved = {pk if isinstance(pk, uuid.UUID) else uuid.UUID(pk) for (pk,) in found}  # SQLite: text
+    if len(moved) < len(answers):
+        rows = _rows([answer for answer in answers if answer[0].pk in moved])
+    if moved:
+        attempts = database.run_with_rows(_ATTEMPTS, rows, leading=[stamp])
+        if len(attempts) < len(moved):
             raise OvertakenError
-        _run(_EVENTS, done, [stamp] * 2)
-        counting.sent_from_claim(message.channel for message, _result in done)
+        database.run_with_rows(_EVENTS, rows, leading=[stamp] * 2)
+        counting.sent_from_claim(
+            message.channel for message, _result in answers if message.pk in moved
+        )
     return moved
 
 
-def _run(
-    statement: str, answers: Sequence[Answered], leading: Sequence[object]
-) -> list[tuple[object, ...]]:
-    rows = [_row(message, result) for message, result in answers]
-    return database.run_with_rows(statement, _FIELDS, rows, leading=leading)
+def _rows(answers: Sequence[Answered]) -> Rows:
+    return Rows(_FIELDS, [_row(message, result) for message, result in answers])
 
 
 def _row(message: Claimed, result: Result) -> Mapping[str, object]:

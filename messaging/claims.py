@@ -219,16 +219,17 @@ def _refusals(
     rows: Sequence[Claimed], numbers: Mapping[int, PhoneNumber], now: datetime
 ) -> list[Change]:
     """Return the changes for the messages that must not go any more."""
-    answers = ledger.check([_ask(row) for row in rows], now)
+    asks = [ledger.Ask(row.contact_id, row.channel, row.purpose) for row in rows]
+    answers = ledger.check(asks, now)
     closed = windows.closed([row for row in rows if windows.needs_window(row.kind)], now)
     over = _ended_templates(rows, numbers)
     changes = []
-    for row in rows:
+    for row, ask in zip(rows, asks, strict=True):
+        answer = answers[ask]
         if row.expires_at <= now:
             changes.append(expire(row.pk, now))
-        elif not answers[_ask(row)].allowed:
-            answer = answers[_ask(row)].status
-            changes.append(withdrawals.without_consent(row.pk, row.purpose, answer, now))
+        elif not answer.allowed:
+            changes.append(withdrawals.without_consent(row.pk, row.purpose, answer.status, now))
         elif row.pk in closed:
             text = "The 24-hour customer service window has closed; send a template instead."
             changes.append(_failed(row, OUTSIDE_SERVICE_WINDOW, text, now))
@@ -265,10 +266,6 @@ def _refuse(changes: Sequence[Change], now: datetime) -> None:
     if changes:
         rows = transitions.lock(change.message_id for change in changes)
         transitions.apply(rows, changes, now=now)
-
-
-def _ask(row: Claimed) -> ledger.Ask:
-    return ledger.Ask(row.contact_id, row.channel, row.purpose)
 
 
 def _take(rows: Sequence[Claimed], claim_id: uuid.UUID, now: datetime) -> None:

@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 # Without new slots, as while the database is away, they are asked for again after this, seconds.
 ASK_AGAIN_SECONDS = 1.0
 # A stall makes many calls late one after the other: those of so long are booked together.
-GATHER_SECONDS = 0.03
+GATHER_SECONDS = 0.1
 # Slots are asked for that come later than calls have been late of late, by this factor.
 MARGIN = 2.0
 LONGEST_LEAD_SECONDS = 2.0

@@ -255,12 +255,40 @@ def select_pairs(
         return {(one, other): found for one, other, found in cursor.fetchall()}
 
 
+class Rows:
+    """Rows of the same fields, written out once for all the statements that take them."""
+
+    def __init__(
+        self, fields: Mapping[str, models.Field[Any, Any]], rows: Sequence[Mapping[str, Any]]
+    ) -> None:
+        self.fields, self.rows = fields, rows
+
+    def sources(self, most: int) -> Iterator[tuple[str, list[Any]]]:
+        """Return FROM items named ``fresh`` with all the rows, and their parameters.
+
+        On PostgreSQL it is one; on SQLite none has more than ``most`` parameters.
+        """
+        if connection.vendor == "postgresql":
+            yield self._as_json
+            return
+        at_once = most // len(self.fields)
+        for start in range(0, len(self.rows), at_once):
+            yield _values_list(self.fields, self.rows[start : start + at_once])
+
+    @cached_property
+    def _as_json(self) -> tuple[str, list[Any]]:
+        """One text for all rows: psycopg would look at every single parameter."""
+        types = ", ".join(
+            f"{_column(field)} {field.cast_db_type(connection)}" for field in self.fields.values()
+        )
+        columns = [(name, field.column) for name, field in self.fields.items()]
+        content = [{column: row[name] for name, column in columns} for row in self.rows]
+        text = orjson.dumps(content).decode()
+        return f"json_to_recordset(%s::json) AS fresh ({types})", [text]
+
+
 def run_with_rows(
-    template: str,
-    fields: Mapping[str, models.Field[Any, Any]],
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    leading: Sequence[Any] = (),
+    template: str, rows: Rows, *, leading: Sequence[Any] = ()
 ) -> list[tuple[Any, ...]]:
     """Run a statement that takes the rows as ``{source}``, named ``fresh``; return what it returns.
 
@@ -268,7 +296,7 @@ def run_with_rows(
     """
     return [
         row
-        for cursor in _executed(template, fields, rows, leading)
+        for cursor in _executed(template, rows, leading)
         if cursor.description
         for row in cursor.fetchall()
     ]
@@ -298,45 +326,26 @@ def _execute(
     template: str, fields: Mapping[str, models.Field[Any, Any]], rows: Sequence[Mapping[str, Any]]
 ) -> int:
     """Run the statement with the rows as ``{source}``; return how many rows it touched."""
-    return sum(int(cursor.rowcount) for cursor in _executed(template, fields, rows))
+    return sum(int(cursor.rowcount) for cursor in _executed(template, Rows(fields, rows)))
 
 
-def _executed(
-    template: str,
-    fields: Mapping[str, models.Field[Any, Any]],
-    rows: Sequence[Mapping[str, Any]],
-    leading: Sequence[Any] = (),
-) -> Iterator[CursorWrapper]:
+def _executed(template: str, rows: Rows, leading: Sequence[Any] = ()) -> Iterator[CursorWrapper]:
     """Run the statement with the rows as ``{source}``, and give its cursor.
 
     SQLite bounds the parameters of a statement, so there many rows take several.
     """
-    at_once = len(rows)
+    most = 0
     with connection.cursor() as cursor:
         if connection.vendor != "postgresql":
             most = connection.connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
-            at_once = (most - len(leading)) // len(fields)
-        for start in range(0, len(rows), at_once):
-            source, parameters = _recordset(fields, rows[start : start + at_once])
+        for source, parameters in rows.sources(most - len(leading)):
             cursor.execute(template.format(source=source), [*leading, *parameters])
             yield cursor
 
 
-def _recordset(
+def _values_list(
     fields: Mapping[str, models.Field[Any, Any]], rows: Sequence[Mapping[str, Any]]
 ) -> tuple[str, list[Any]]:
-    """Return a FROM item named ``fresh`` with the rows, and its parameters.
-
-    On PostgreSQL the rows are one JSON text: psycopg would look at every single parameter.
-    """
-    if connection.vendor == "postgresql":
-        types = ", ".join(
-            f"{_column(field)} {field.cast_db_type(connection)}" for field in fields.values()
-        )
-        columns = {name: field.column for name, field in fields.items()}
-        content = [{columns[name]: value for name, value in row.items()} for row in rows]
-        text = orjson.dumps(content).decode()
-        return f"json_to_recordset(%s::json) AS fresh ({types})", [text]
     template = f"({', '.join(['%s'] * len(fields))})"
     values = f"VALUES {', '.join([template] * len(rows))}"
     names = ", ".join(
