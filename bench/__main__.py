@@ -56,6 +56,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--messages", type=int, help="rows of the table; alerts: a million, gauges: 200,000"
     )
+    parser.add_argument(
+        "--part", choices=limits.PARTS, help="limits: only the decisions, or only the API"
+    )
     parser.add_argument("--output", default="var/bench", help="folder for the JSON files")
     options = parser.parse_args(arguments)
     if "DATABASE_URL" not in os.environ:

@@ -18,6 +18,7 @@ from tests import services
 from tests.e2e import installation
 from tests.e2e.stack import Stack
 
+PARTS = DECISIONS, API = ("decisions", "API")
 THREADS = (1, 16)
 # Short measurements, so that what is compared is measured close together.
 SECONDS = 2.0
@@ -32,6 +33,14 @@ def run(options: Namespace) -> Report:
     """Measure every case several times in turn; the medians are reported."""
     seconds = min(options.seconds, SECONDS)
     report = Report("limits", f"one organisation, medians of {ROUNDS} rounds of {seconds:g} s")
+    if options.part != API:
+        _decisions(report, seconds)
+    if options.part != DECISIONS:
+        report.add("API", **_api(options))
+    return report
+
+
+def _decisions(report: Report, seconds: float) -> None:
     url, _ = installation.copy_database(os.environ["DATABASE_URL"])
     env = {**installation.environment(), **SETTINGS, "DATABASE_URL": url}
     env["DATABASE_POOL_SIZE"] = "32"
@@ -42,8 +51,6 @@ def run(options: Namespace) -> Report:
             _add(report, env, threads, seconds)
     finally:
         installation.drop_database(url)
-    report.add("API", **_api(options))
-    return report
 
 
 def _add(report: Report, env: dict[str, str], threads: int, seconds: float) -> None:

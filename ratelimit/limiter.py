@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from django.conf import settings
 from django.db import transaction
@@ -25,6 +25,7 @@ from ratelimit.stores.redis import RedisStore, UnusableError
 
 logger = logging.getLogger(__name__)
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 _PROBE_KEY = "whatsapp:ratelimit:probe"
@@ -50,17 +51,19 @@ class Front:
 
     store: RedisStore
     client: Redis
+    seconds: float  # what Redis may take for one deed
     breaker: Breaker = field(default_factory=lambda: Breaker(REST_SECONDS))
     # Organisations whose counts were taken from the database since Redis was last away: what
     # it kept over an outage is older than what the database counted meanwhile.
     current: set[int] = field(default_factory=set)
 
-    def call(self, deed: Callable[[], T]) -> T | None:
+    def call(self, deed: Callable[P, T], *given: P.args, **named: P.kwargs) -> T | None:
         """Do it in Redis; None when Redis is, or has been a moment ago, away or too slow."""
         if not self.breaker.may_try():
             return None
         try:
-            result = self.store.within(settings.OUTBOUND_REDIS_TIMEOUT_SECONDS, deed)
+            self.store.begin(self.seconds)
+            result = deed(*given, **named)
         except _FAULTS as error:
             self.current.clear()
             if self.breaker.failed():
@@ -96,7 +99,7 @@ def screen(asks: Sequence[Ask], now: int) -> list[Verdict] | None:
     if front is None or not asks:
         return None
     begun = monotonic()
-    verdicts = front.call(lambda: _screen(front, asks, now))
+    verdicts = front.call(_screen, front, asks, now)
     if verdicts is not None:
         metrics.count("redis", verdicts, begun)
     return verdicts
@@ -123,7 +126,7 @@ def return_unused(unused: Sequence[Used]) -> None:
     """Return to Redis what it had let go and was never confirmed."""
     front = _front()
     if front is not None and unused:
-        front.call(lambda: front.store.give_back([(used.ask, used.window) for used in unused]))
+        front.call(front.store.give_back, [(used.ask, used.window) for used in unused])
 
 
 def correct(asks: Sequence[Ask], now: int) -> None:
@@ -146,7 +149,7 @@ def follow_starts(starts: Mapping[tuple[str, int], int], now: int) -> None:
     """Have Redis follow the start slots that the database gave out otherwise than it thought."""
     front = _front()
     if front is not None and starts:
-        front.call(lambda: front.store.set_starts(starts, now))
+        front.call(front.store.set_starts, starts, now)
 
 
 def give_back(unused: Sequence[Used]) -> None:
@@ -190,7 +193,7 @@ def redis_state() -> str:
     if front is None:
         return "not used"
     # It must take a write: one that is full, or only a replica, answers a PING just the same.
-    return "ok" if front.call(lambda: front.client.set(_PROBE_KEY, 1, px=60_000)) else "down"
+    return "ok" if front.call(front.client.set, _PROBE_KEY, 1, px=60_000) else "down"
 
 
 def reset() -> None:
@@ -204,17 +207,17 @@ _fronts: dict[str, Front] = {}
 
 
 def _front() -> Front | None:
-    if not settings.REDIS_URL:
-        return None
-    front = _fronts.get(settings.REDIS_URL)
-    if front is None:
+    url = settings.REDIS_URL
+    front = _fronts.get(url)
+    if front is None and url:
+        seconds = settings.OUTBOUND_REDIS_TIMEOUT_SECONDS
         client = Redis.from_url(
-            settings.REDIS_URL,
-            socket_timeout=settings.OUTBOUND_REDIS_TIMEOUT_SECONDS,
-            socket_connect_timeout=settings.OUTBOUND_REDIS_TIMEOUT_SECONDS,
+            url,
+            socket_timeout=seconds,
+            socket_connect_timeout=seconds,
             retry=Retry(NoBackoff(), 0),  # the breaker decides when to try again
         )
-        front = _fronts.setdefault(settings.REDIS_URL, Front(RedisStore(client, rows.read), client))
+        front = _fronts.setdefault(url, Front(RedisStore(client, rows.read), client, seconds))
     return front
 
 

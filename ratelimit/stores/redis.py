@@ -77,20 +77,19 @@ class RedisStore:
         self._rubbish: set[str] = set()  # organisations whose keys were already reported
         self._patience = threading.local()
 
-    def within(self, seconds: float, deed: Callable[[], T]) -> T:
-        """Do it; raise UnusableError between two calls once it takes longer than that."""
+    def begin(self, seconds: float) -> None:
+        """Have this thread's calls from now on take that long together.
+
+        Each that would begin later raises UnusableError.
+        """
         self._patience.until = monotonic() + seconds
-        try:
-            return deed()
-        finally:
-            del self._patience.until
 
     def decide(self, asks: Sequence[Ask], now: int) -> list[Verdict]:
         """Answer the asks and count those that may go; portfolios' tiers are not known here."""
         if not asks:
             return []
         first = asks[0].org
-        if all(ask.org == first for ask in asks):
+        if len(asks) == 1 or all(ask.org == first for ask in asks):
             return self._decide(asks, now)
         verdicts: list[Verdict | None] = [None] * len(asks)
         places: dict[int, list[int]] = {}
@@ -114,17 +113,13 @@ class RedisStore:
                 for ask in unused
                 if ask.contact
             )
-            self._run(
-                "give_back",
-                [counter, ends, *pairs],
-                [len(unused), window, *pairs.values()],
-            )
+            self._run("give_back", [counter, ends, *pairs], len(unused), window, *pairs.values())
 
     def seed(self, org_id: str, quota: Quota, now: int, *, overwrite: bool = False) -> None:
         """Take over what the database knows; unless ``overwrite``, only where nothing is known."""
         length = settings.WHATSAPP_RATE_LIMIT_WINDOW_SECONDS * SECOND
-        arguments = [quota.sent, quota.limit, quota.reset, quota.throttled, now, length]
-        found = self._run("seed", _keys(org_id), [*arguments, int(overwrite)])
+        arguments = (quota.sent, quota.limit, quota.reset, quota.throttled, now, length)
+        found = self._run("seed", _keys(org_id), *arguments, int(overwrite))
         if found == 2:
             self._report_rubbish(org_id)
 
@@ -154,7 +149,7 @@ class RedisStore:
 
     def _decide(self, asks: Sequence[Ask], now: int) -> list[Verdict]:
         keys, argument = _asked(asks, now)
-        answer = self._run("decide", keys, [argument])
+        answer = self._run("decide", keys, argument)
         tries = 0
         while not answer:
             # Somebody may flush it between the two; a third time it is not Redis that we see.
@@ -164,24 +159,24 @@ class RedisStore:
                 raise UnusableError(message)
             ask = asks[0]
             self.seed(ask.org_id, self._load([ask.org])[ask.org], now)
-            answer = self._run("decide", keys, [argument])
+            answer = self._run("decide", keys, argument)
         verdicts = _ANSWER.iter_unpack(answer)
         has_rubbish, window = next(verdicts)
         if has_rubbish:
             self._report_rubbish(asks[0].org_id)
         return [Verdict(_LIMITS[code], at, 0 if code else window) for code, at in verdicts]
 
-    def _run(self, name: str, keys: Sequence[bytes], arguments: Sequence[Any]) -> Any:
+    def _run(self, name: str, keys: Sequence[bytes], *arguments: bytes | int) -> Any:
         """Run a script by its hash; a server that does not know it is given it."""
         if monotonic() > getattr(self._patience, "until", inf):
             message = "Redis is too slow"
             raise UnusableError(message)
         script = self._scripts[name]
-        rest = (packed(len(keys)), *keys, *map(packed, arguments))
+        rest = [packed(len(keys)), *keys, *map(packed, arguments)]
         try:
-            return self._wire.call(script.known + rest)
+            return self._wire.call([*script.known, *rest])
         except NoScriptError:
-            return self._wire.call(script.given + rest)
+            return self._wire.call([*script.given, *rest])
 
 
 class UnusableError(Exception):

@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import Any
 
 from redis import Redis
 from redis.connection import Connection
@@ -21,19 +21,13 @@ from redis.exceptions import ResponseError
 FRESH_SECONDS = 1.0
 
 
-class _Resting(NamedTuple):
-    """A connection nobody uses, and since when."""
-
-    connection: Connection
-    since: float
-
-
 class Wire:
     """Keeps the connections it has had from the client's pool; for any number of threads."""
 
     def __init__(self, client: Redis) -> None:
         self._pool = client.connection_pool
-        self._resting: list[_Resting] = []  # taking and giving one is atomic
+        # Connections nobody uses, and since when; taking and giving one is atomic.
+        self._resting: list[tuple[Connection, float]] = []
 
     def call(self, parts: Sequence[bytes]) -> Any:
         """Send one command of parts from ``packed`` and return its answer; nothing is retried."""
@@ -43,7 +37,7 @@ class Wire:
             connection.send_packed_command(command, check_health=False)  # type: ignore[no-untyped-call]  # redis-py types it in part
             answer = connection.read_response()
         except ResponseError:
-            self._resting.append(_Resting(connection, monotonic()))  # it was read to its end
+            self._resting.append((connection, monotonic()))  # it was read to its end
             raise
         except BaseException:
             # The answer may still come: nobody must take it for that of another command.
@@ -51,7 +45,7 @@ class Wire:
             self._pool.release(connection)
             self._distrust()
             raise
-        self._resting.append(_Resting(connection, monotonic()))
+        self._resting.append((connection, monotonic()))
         return answer
 
     def _take(self) -> Connection:
@@ -73,7 +67,8 @@ class Wire:
         """Have every connection tested before it is used: one has just failed."""
         with suppress(IndexError):
             while True:
-                self._pool.release(self._resting.pop().connection)
+                connection, _since = self._resting.pop()
+                self._pool.release(connection)
 
 
 def packed(part: str | bytes | int) -> bytes:

@@ -48,7 +48,7 @@ def test_one_failure_has_the_others_tested(line, redis_client):
     first, second = line._take(), line._take()
     for connection in (first, second):
         connection.connect()
-        line._resting.append(wire._Resting(connection, wire.monotonic()))
+        line._resting.append((connection, wire.monotonic()))
     redis_client.client_kill_filter(_type="normal", skipme=True)
     with pytest.raises(RedisConnectionError):
         line.call(command("PING"))
@@ -66,7 +66,7 @@ def test_an_answer_that_was_not_waited_for_is_nobody_elses(line, monkeypatch):
 
 def test_a_forked_process_takes_connections_of_its_own(line):
     before = line.call(command("CLIENT", "ID"))
-    line._resting[0].connection.pid += 1  # as if the parent had opened it
+    line._resting[0][0].pid += 1  # as if the parent had opened it
     assert line.call(command("CLIENT", "ID")) != before
 
 
