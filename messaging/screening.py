@@ -50,6 +50,10 @@ class Screened:
             if verdict.limit == Limit.QUOTA
         }
 
+    def has_let_go(self, rows: Sequence[Claimed]) -> bool:
+        """Say whether Redis has let all of them go, so that the database will hardly refuse any."""
+        return self.is_screened and all(self.early[row.pk].limit is None for row in rows)
+
     def lock(self, turns: Sequence[Turn]) -> list[Claimed]:
         """Lock what may go, and what waits for a limit of its own to have its time moved."""
         if self.is_screened:
@@ -61,7 +65,7 @@ class Screened:
     def confirm(
         self, rows: Sequence[Claimed], numbers: Mapping[int, PhoneNumber], soonest: float
     ) -> dict[uuid.UUID, Verdict]:
-        """Decide on the locked rows for good; those held by a limit of their own step back.
+        """Decide on the locked rows for good; those that are held must ``step_back``.
 
         No start slot comes before ``soonest``, by steady_seconds().
         """
@@ -73,6 +77,10 @@ class Screened:
         )
         self.decided_at = steady_seconds()
         self.decided = dict(zip(asked, verdicts, strict=True))
+        return self.decided
+
+    def step_back(self) -> None:
+        """Have the rows wait that a limit of their own holds; they are still queued."""
         limits.step_back(
             [
                 (pk, verdict)
@@ -80,7 +88,6 @@ class Screened:
                 if verdict.limit in limits.OF_MESSAGE
             ]
         )
-        return self.decided
 
     def undo(self) -> None:
         """Forget what was decided in a transaction that failed."""
