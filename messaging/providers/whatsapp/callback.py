@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+import orjson
+
 # Meta takes up to 512 characters; ours is about 80.
 LONGEST = 512
 
@@ -28,8 +30,8 @@ def decode(text: object) -> CallbackData | None:
     if not isinstance(text, str) or not 0 < len(text) <= LONGEST:
         return None
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
+        data = orjson.loads(text)
+    except ValueError:
         return None
     if not isinstance(data, dict):
         return None
