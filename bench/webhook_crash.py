@@ -41,6 +41,7 @@ def run(options: Namespace) -> Report:
             wait_until(lambda: not _waiting(connection), 120, "the last delivery to be applied")
         finally:
             worker.stop(seconds=60)
+            _stop(stack)
         report.add("one status in a POST", **_judge(connection, posted))
     return report
 
@@ -79,6 +80,16 @@ def _kill(stack: Stack, every: float) -> None:
         threading.Event().wait(every)
         served = [each for each in psutil.Process(server.pid).children() if _serves(each)]
         min(served, key=psutil.Process.create_time).send_signal(signal.SIGKILL)
+
+
+def _stop(stack: Stack) -> None:
+    """Stop the web with all its processes: one that is still starting would outlive its server."""
+    server = stack.processes["web"].child
+    assert server is not None
+    served = psutil.Process(server.pid).children(recursive=True)
+    stack.processes["web"].stop()
+    for process in psutil.wait_procs(served, timeout=10)[1]:
+        process.kill()
 
 
 def _serves(process: psutil.Process) -> bool:
