@@ -21,6 +21,7 @@ from bench import (
     idle,
     intake,
     limits,
+    webhook_crash,
     webhooks,
 )
 from bench.report import Report
@@ -30,6 +31,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], Report]] = {
     "alerts": alerts.run,
     "console": console.run,
     "consents": consents.run,
+    "crash": webhook_crash.run,
     "dispatch": dispatch.run,
     "fairness": fairness.run,
     "gauges": gauges.run,

@@ -17,9 +17,7 @@ class Client:
     """One kept connection and the requests that go over it."""
 
     def __init__(self, url: str, requests: Iterator[bytes]) -> None:
-        address = urlsplit(url)
-        self.socket = socket.create_connection((address.hostname, address.port), timeout=60)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.socket = connect(url)
         self.requests = requests
         self.times: list[float] = []
         self.failed = 0
@@ -31,7 +29,7 @@ class Client:
             _never.wait(max(0.0, turn - time.monotonic()))
             begun = turn if every else time.monotonic()  # waiting for one's turn counts too
             self.socket.sendall(next(self.requests))
-            status, body = _answer(self.socket)
+            status, body = answer(self.socket)
             self.times.append(time.monotonic() - begun)
             self.failed += status >= 300 or b'"status":4' in body
             turn = turn + every if every else time.monotonic()
@@ -62,17 +60,34 @@ def measure(
     }
 
 
-def _answer(connection: socket.socket) -> tuple[int, bytes]:
-    data = connection.recv(65536)
+def connect(url: str) -> socket.socket:
+    """Return a connection to the server of an address."""
+    address = urlsplit(url)
+    connection = socket.create_connection((address.hostname, address.port), timeout=60)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def answer(connection: socket.socket) -> tuple[int, bytes]:
+    """Read the status and body of one answer; raise ConnectionError when it breaks off."""
+    data = _more(connection)
     while b"\r\n\r\n" not in data:
-        data += connection.recv(65536)
+        data += _more(connection)
     head, _, body = data.partition(b"\r\n\r\n")
     _, _, rest = head.lower().partition(b"content-length:")
     parts, left = [body], int(rest.split(b"\r\n", 1)[0]) - len(body)
     while left > 0:
-        parts.append(connection.recv(1 << 20))
+        parts.append(_more(connection))
         left -= len(parts[-1])
     return int(head[9:12]), b"".join(parts)
+
+
+def _more(connection: socket.socket) -> bytes:
+    data = connection.recv(1 << 20)
+    if not data:
+        message = "The server has closed the connection."
+        raise ConnectionError(message)
+    return data
 
 
 def _all(clients: Sequence[Client], seconds: float, every: float) -> None:

@@ -58,7 +58,7 @@ def serve(stack: Stack, workers: int) -> None:
     granian = str(Path(sys.executable).with_name("granian"))
     port = stack.base_url.rpartition(":")[2]
     command = [granian, "--interface", "wsgi", "--workers", str(workers)]
-    command += ["--blocking-threads", "16"]
+    command += ["--blocking-threads", "16", "--respawn-failed-workers"]
     command += ["--host", "127.0.0.1", "--port", port, "bench.intake_web:application"]
     stack.processes["web"] = Process(command, stack.env, stack.folder / "web.log")
     stack.start("web")

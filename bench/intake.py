@@ -46,6 +46,7 @@ def _case(
     stack: Stack, connection: psycopg.Connection, path: str, seconds: float, *, batch: int = 0
 ) -> dict[str, float]:
     connection.execute("TRUNCATE outbound_message CASCADE")
+    seed.history(connection, seed.numbers(connection), PEOPLE)
     seed.settle(connection)
     command = [sys.executable, "-m", "bench.intake_load", f"{stack.base_url}/{path}"]
     command += ["--key", stack.api_key, "--people", str(PEOPLE), "--seconds", str(seconds)]
@@ -61,7 +62,7 @@ def _case(
     figures: dict[str, float] = json.loads(done.stdout)
     assert figures["failed"] == 0, figures
     # The load warms up before it counts: the costs are those of every request it made.
-    made = max(1, _count(connection)) if "nothing" not in path else None
+    made = max(1, _count(connection) - PEOPLE) if "nothing" not in path else None
     cost = meters.database_cost(connection).since(before)
     figures["web_cpu_s"] = meters.cpu_seconds(server.pid) - web
     figures["postgresql_cpu_s"] = _postgres_cpu(connection) - postgres

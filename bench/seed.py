@@ -96,6 +96,32 @@ def messages(
     )
 
 
+def accepted(connection: psycopg.Connection, of: Numbers, count: int) -> None:
+    """Create messages whose call Meta has accepted; the wamid is ``wamid.`` and our id."""
+    messages(connection, of, count, status="SENT")
+    connection.execute(
+        """INSERT INTO outbound_attempt (message_id, attempt_number, claim_id, outcome, charged,
+            started_at, finished_at, provider_message_id, error_code, error_message, trace_id,
+            excerpt, receipts)
+        SELECT id, 1, gen_random_uuid(), 'ACCEPTED', true, now(), now(), 'wamid.' || id, '', '',
+            '', '', '' FROM outbound_message"""
+    )
+
+
+def history(connection: psycopg.Connection, of: Numbers, count: int) -> None:
+    """Create messages that have been sent, with a line of timeline each.
+
+    Of an empty table PostgreSQL plans to read all, also once it has grown.
+    """
+    messages(connection, of, count, status="SENT")
+    connection.execute(
+        """INSERT INTO message_event (message_id, org_id, at, recorded_at, kind, from_status,
+            to_status, cause, code, actor, reason)
+        SELECT id, org_id, created_at, created_at, 'accepted', '', 'QUEUED', 'intake', '', '', ''
+        FROM outbound_message WHERE status = 'SENT'"""
+    )
+
+
 def settle(connection: psycopg.Connection) -> None:
     """Let the planner know the tables, and the disk come to rest."""
     connection.execute("VACUUM (ANALYZE)")

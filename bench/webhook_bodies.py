@@ -38,10 +38,15 @@ def requests(path: str, secret: str, name: str, many: int) -> Iterator[bytes]:
     """Yield signed requests without end, each with so many statuses of unknown messages."""
     for number in itertools.count():
         words = (status(f"wamid.{name}-{number}-{place}", "delivered") for place in range(many))
-        content = body(list(words)).encode()
-        signature = hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            f"X-Hub-Signature-256: sha256={signature}\r\nContent-Length: {len(content)}\r\n\r\n"
-        )
-        yield head.encode() + content
+        yield signed(path, secret, body(list(words)))
+
+
+def signed(path: str, secret: str, text: str) -> bytes:
+    """Return the request with which Meta posts a body."""
+    content = text.encode()
+    signature = hmac.new(secret.encode(), content, hashlib.sha256).hexdigest()
+    head = (
+        f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"X-Hub-Signature-256: sha256={signature}\r\nContent-Length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content

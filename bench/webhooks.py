@@ -101,14 +101,7 @@ def _apply(stack: Stack, connection: psycopg.Connection) -> Figures:
     connection.execute("TRUNCATE webhook_delivery, outbound_message CASCADE")
     senders = seed.numbers(connection)
     seed.contacts(connection, senders, APPLIED_MESSAGES)
-    seed.messages(connection, senders, APPLIED_MESSAGES, status="SENT")
-    connection.execute(
-        """INSERT INTO outbound_attempt (message_id, attempt_number, claim_id, outcome, charged,
-            started_at, finished_at, provider_message_id, error_code, error_message, trace_id,
-            excerpt, receipts)
-        SELECT id, 1, gen_random_uuid(), 'ACCEPTED', true, now(), now(), 'wamid.' || id, '', '',
-            '', '', '' FROM outbound_message"""
-    )
+    seed.accepted(connection, senders, APPLIED_MESSAGES)
     _fill_inbox(connection)
     seed.settle(connection)
     total = APPLIED_MESSAGES * len(WORDS)

@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, transacti
 from django.db.models.functions import Length
 
 from messaging import channels, events, metrics, traced
-from messaging.events import Item
+from messaging.events import Item, Noted
 from messaging.models import WebhookDelivery, WebhookEvent
 from messaging.persons import arriving
 from messaging.providers.whatsapp import webhook
@@ -144,7 +144,7 @@ def _apply(deliveries: Sequence[WebhookDelivery]) -> int:
 def _apply_one_by_one(delivery: WebhookDelivery) -> int:
     now = database.now()
     read = _read(delivery)
-    rows: list[WebhookEvent] = []
+    rows: list[Noted] = []
     for item in read.items:
         try:
             with transaction.atomic():
@@ -168,7 +168,7 @@ def _read(delivery: WebhookDelivery) -> _Read:
     )
 
 
-def _finish(reads: Sequence[_Read], rows: Sequence[WebhookEvent], now: datetime) -> None:
+def _finish(reads: Sequence[_Read], rows: Sequence[Noted], now: datetime) -> None:
     _empty_erased([item for read in reads for item in read.items], rows)
     database.insert_rows(WebhookEvent, [_values(row) for row in rows])
     database.update_rows(
@@ -189,7 +189,7 @@ def _finish(reads: Sequence[_Read], rows: Sequence[WebhookEvent], now: datetime)
     _measure(reads, rows, now)
 
 
-def _measure(reads: Sequence[_Read], rows: Sequence[WebhookEvent], now: datetime) -> None:
+def _measure(reads: Sequence[_Read], rows: Sequence[Noted], now: datetime) -> None:
     for read in reads:
         lag = (now - read.delivery.received_at).total_seconds()
         metrics.WEBHOOK_LAG_SECONDS.observe(max(0.0, lag))
@@ -198,7 +198,7 @@ def _measure(reads: Sequence[_Read], rows: Sequence[WebhookEvent], now: datetime
     traced.received((read.delivery for read in reads), rows, now)
 
 
-def _empty_erased(items: Iterable[Item], rows: Iterable[WebhookEvent]) -> None:
+def _empty_erased(items: Iterable[Item], rows: Iterable[Noted]) -> None:
     """Empty, in the deliveries, the events about people who were erased; both in one order."""
     arriving.empty(
         (item.delivery, item.position, item.event.raw)
@@ -207,11 +207,11 @@ def _empty_erased(items: Iterable[Item], rows: Iterable[WebhookEvent]) -> None:
     )
 
 
-def _values(row: WebhookEvent) -> dict[str, object]:
+def _values(row: Noted) -> dict[str, object]:
     return {name: getattr(row, name) for name in _EVENT_COLUMNS}
 
 
-def _take_over(row: WebhookEvent, fresh: WebhookEvent, now: datetime) -> None:
+def _take_over(row: WebhookEvent, fresh: Noted, now: datetime) -> None:
     row.result, row.org_id, row.message_id = fresh.result, fresh.org_id, fresh.message_id
     row.provider_message_id = fresh.provider_message_id
     if fresh.result != WebhookEvent.Result.UNMATCHED:

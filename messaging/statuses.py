@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.conf import settings
@@ -112,17 +112,15 @@ class _Fold:
             return
         if row.is_erased:
             receipt = receipt.without_person()
-        facts = _facts(row, attempt, receipt)
+        change = self.changes[place] = _facts(row, attempt, receipt)
         if receipt.status == "failed":
-            self._take_failure(place, facts, receipt, number)
+            self._take_failure(place, change, receipt, number)
         elif receipt.status == "sent":
             # A late sent of an attempt that has failed must not swallow its retry.
-            to = None if attempt.has_receipt("failed") else Status.SENT
-            self.changes[place] = replace(facts, to=to, from_codes=_REVIVABLE)
+            change.to = None if attempt.has_receipt("failed") else Status.SENT
+            change.from_codes = _REVIVABLE
         elif receipt.status in _RANK:
-            self.changes[place] = replace(facts, to=Status.DELIVERED)
-        else:
-            self.changes[place] = facts
+            change.to = Status.DELIVERED
         attempts.prove(attempt, receipt)
         self.touched[key] = attempt
 
@@ -152,9 +150,9 @@ class _Fold:
         return StatusOutcome(result, change.message_id)
 
     def _take_failure(
-        self, place: int, facts: Change, receipt: Receipt, number: PhoneNumber
+        self, place: int, change: Change, receipt: Receipt, number: PhoneNumber
     ) -> None:
-        row = self.rows[facts.message_id]
+        row = self.rows[change.message_id]
         rule = receipt.rule
         trouble = Trouble(
             rule.outcome if rule else Outcome.REJECTED,
@@ -165,15 +163,12 @@ class _Fold:
         verdict = outcomes.after_failed_receipt(row, trouble, self.policy, self.now)
         # Only the latest attempt's failure counts, and only while nothing better is known.
         waiting = row.status in {Status.SENDING, Status.SENT}
-        self.changes[place] = replace(
-            facts,
-            to=verdict.to if waiting else None,
-            latest_attempt=facts.attempt_number,
-            due_at=verdict.due_at,
-            retries=trouble.outcome == Outcome.RETRY,
-            code=verdict.code[:32],
-            text=verdict.text,
-        )
+        change.to = verdict.to if waiting else None
+        change.latest_attempt = change.attempt_number
+        change.due_at = verdict.due_at
+        change.retries = trouble.outcome == Outcome.RETRY
+        change.code = verdict.code[:32]
+        change.text = verdict.text
         self.pauses[place] = holding.pauses_for(row, number, verdict)
         if rule is not None and rule.outcome == Outcome.THROTTLED:
             self.refusals[place] = Refusal(number, row.contact_id, rule)

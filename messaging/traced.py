@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from messaging import tracing
 from messaging.candidates import Claimed
 from messaging.models import OutboundMessage, WebhookDelivery, WebhookEvent
 from messaging.providers.base import Outcome, Result
 from messaging.tracing import Span
+
+if TYPE_CHECKING:
+    from messaging.events import Noted
 
 _MATCHED = frozenset({WebhookEvent.Result.APPLIED, WebhookEvent.Result.UNCHANGED})
 
@@ -81,9 +85,7 @@ def _calls(answers: Sequence[tuple[Claimed, Result]], begun: int, ended: int) ->
         yield Span(message.pk, "record", begun, ended, {"outbound.batch_size": len(answers)})
 
 
-def received(
-    deliveries: Iterable[WebhookDelivery], rows: Iterable[WebhookEvent], now: datetime
-) -> None:
+def received(deliveries: Iterable[WebhookDelivery], rows: Iterable[Noted], now: datetime) -> None:
     """Trace the receipts of messages, from their arrival to their being applied."""
     if not tracing.is_on():
         return

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import orjson
+import psycopg
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -57,15 +58,23 @@ def run_planned(sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list
 
     Only on PostgreSQL, and unless the settings forbid it. Django writes the parameters into the
     text of a statement, so that each is parsed and planned anew: of a large one that takes longer
-    than to run it.
+    than to run it. A large one has its parameters ``numbered``, or psycopg would look for them
+    each time.
     """
     connection.ensure_connection()
+    kind: Any = psycopg.RawCursor if "$1" in sql else ServerBindingCursor
     with connection.wrap_database_errors:
-        planned: Any = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]  # the stubs know no base
+        planned = kind(connection.connection)
     wrap = connection.make_debug_cursor if connection.queries_logged else connection.make_cursor
     with wrap(planned) as cursor:
         cursor.execute(sql, parameters)
         return cursor.fetchall() if cursor.description else []
+
+
+def numbered(sql: str) -> str:
+    """Return the statement with $1, $2, … in the places of its parameters."""
+    first, *others = sql.split("%s")
+    return first + "".join(f"${place}{text}" for place, text in enumerate(others, start=1))
 
 
 def array(values: Iterable[int | None]) -> str:

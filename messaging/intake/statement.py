@@ -156,7 +156,8 @@ def _statement() -> tuple[str, tuple[Any, ...]]:
     at = database.StatementTime()
     consents, consent_parameters = database.compiled(ledger.answers(at))
     open_windows, window_parameters = database.compiled(windows.open_at(at))
-    return _ACCEPT.format(person=contacts.MATCH, consents=consents, windows=open_windows), (
+    sql = _ACCEPT.format(person=contacts.MATCH, consents=consents, windows=open_windows)
+    return database.numbered(sql), (
         ledger.MISSING,
         *consent_parameters,
         *window_parameters,

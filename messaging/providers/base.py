@@ -111,7 +111,7 @@ class Result:
         return replace(self, provider_message_id="", error_message="", trace_id="", excerpt="")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would make each of its many fields slow to set
 class Receipt:
     """One status event about a message we may have sent."""
 

@@ -17,6 +17,7 @@ from messaging import intake, wake
 from messaging.api import rendering
 from messaging.api.serializers import MessageSerializer
 from messaging.intake import Accepted, MessageRequest, statement
+from messaging.intake.refusals import refusal
 from messaging.intake.requests import Submission
 from messaging.models import MessageEvent, OutboundMessage, ServiceWindow
 from messaging.states import Status
@@ -258,3 +259,15 @@ def test_requests_of_several_organizations_in_one_statement_stay_apart(org, othe
     (again,) = statement.insert([Submission(other_org, asked, "key:theirs")])
     assert again.message is not None  # the same key of another organisation is another key
     assert again.message.org == other_org
+
+
+@pytest.mark.postgres
+def test_of_requests_in_one_statement_each_has_its_own_fate(org, number, consent):
+    stranger = request(recipient=Recipient("+12025550199", None), idempotency_key="other")
+    same = request(idempotency_key="same")
+    found = statement.insert([Submission(org, each, "key:1") for each in (same, stranger, same)])
+    assert [item.message is not None for item in found] == [True, False, False]
+    assert [item.taken for item in found] == [False, False, False]
+    assert code(refusal(stranger, found[1].facts)) == "consent_required"
+    assert refusal(same, found[2].facts) is None  # the second look finds what the first has made
+    assert accept(org, same)[0].replayed

@@ -30,8 +30,8 @@ def decode(text: object) -> CallbackData | None:
     if not isinstance(text, str) or not 0 < len(text) <= LONGEST:
         return None
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError):
+        data = orjson.loads(text)
+    except ValueError:
         return None
     if not isinstance(data, dict):
         return None
