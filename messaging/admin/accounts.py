@@ -9,6 +9,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
@@ -190,7 +191,7 @@ class BusinessAccountAdmin(_Audited):
 class PhoneNumberAdmin(Pausable, _Audited):
     """The list of the numbers we send from, with what holds them; the console adds their page."""
 
-    list_display = ["name", "verified_name", "org", "account", "quality", "messages_per_second"]
+    list_display = ["name", "verified_name", "org", "quality", "messages_per_second"]
     list_filter = ["org", "is_active"]
     list_select_related = ["org", "account__app"]
     search_fields = ["phone_number_id", "display_phone_number"]
@@ -200,7 +201,7 @@ class PhoneNumberAdmin(Pausable, _Audited):
     @display(description="Number", ordering="display_phone_number")
     def name(self, number: PhoneNumber) -> str:
         """Return the number as people write it, or Meta's id until Meta has told."""
-        return str(number)
+        return format_html('<span class="console-nowrap">{}</span>', number)
 
     @display(description="Quality", label=QUALITY_COLOURS, ordering="quality_rating")
     def quality(self, number: PhoneNumber) -> tuple[str, str]:
@@ -228,4 +229,4 @@ def _state(number: PhoneNumber, active: holding.Active) -> tuple[str, str]:
     found = holding.on_number(active, number)
     if not found:
         return "sends", "Sends"
-    return "held", f"{found[0].get_scope_display()}: {found[0].get_cause_display()}"
+    return "held", found[0].get_cause_display()
