@@ -31,6 +31,8 @@ LEASE = timedelta(minutes=3)
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(minutes=30)
 MOST_ATTEMPTS = 12  # over some four hours
 
+SWITCHED_OFF = "The route was switched off"
+
 _SENDERS = {
     Route.Outlet.EMAIL: email.send,
     Route.Outlet.SLACK: slack.send,
@@ -76,6 +78,10 @@ def _due(now: datetime) -> QuerySet[Notice]:
 def _take(now: datetime, only: Sequence[int] | None = None) -> list[Notice]:
     """Take due notices for this process, so that no other sends them too."""
     due = _due(now)
+    # A test says whether a route works that is off as yet.
+    due.filter(route__is_active=False).exclude(kind=Notice.Kind.TEST).update(
+        state=State.GIVEN_UP, error=SWITCHED_OFF
+    )
     if only is not None:
         due = due.filter(pk__in=only)
     rows = list(

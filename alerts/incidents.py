@@ -60,7 +60,8 @@ def follow(
         alert.last_seen_at = at
         alert.save()
     gone = known.keys() - {finding.key for finding in findings}
-    return steps + [step for key in sorted(gone) if (step := _resolve(known[key], at)) is not None]
+    steps += [step for key in sorted(gone) if (step := _resolve(known[key], at)) is not None]
+    return steps + _ended_in_silence(rule, at)
 
 
 def _begin(
@@ -106,11 +107,25 @@ def _is_due(alert: Alert, at: datetime) -> bool:
 
 
 def _resolve(alert: Alert, at: datetime) -> Step | None:
-    """End the incident; its end is told to those who heard that it goes on."""
+    """End the incident; its end is told to those who heard that it goes on.
+
+    Of a muted one it is told when the silence ends.
+    """
     is_told = alert.is_told and not alert.is_muted(at)
-    alert.resolved_at, alert.is_told = at, False
+    alert.resolved_at = at
+    alert.is_told = alert.is_told and not is_told
     alert.save()
     return Step(alert, Kind.RESOLVED) if is_told else None
+
+
+def _ended_in_silence(rule: str, at: datetime) -> list[Step]:
+    """Return the ends that came while nothing was to be said, and can be told by now."""
+    ended = Alert.objects.filter(rule=rule, resolved_at__lt=at, is_told=True)
+    found = list(ended.exclude(muted_until__gt=at).order_by("pk").select_for_update())
+    for alert in found:
+        alert.is_told = False
+        alert.save(update_fields=["is_told"])
+    return [Step(alert, Kind.RESOLVED) for alert in found]
 
 
 def _describe(alert: Alert, finding: Finding, orgs: Mapping[str, int]) -> None:

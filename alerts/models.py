@@ -34,6 +34,7 @@ class Alert(models.Model):
     )
     org = models.ForeignKey(
         Organization,
+        verbose_name="organisation",
         on_delete=models.CASCADE,
         null=True,
         blank=True,
@@ -189,7 +190,12 @@ class Notice(models.Model):
         Alert, on_delete=models.CASCADE, null=True, blank=True, related_name="notices"
     )
     org = models.ForeignKey(
-        Organization, on_delete=models.CASCADE, null=True, blank=True, related_name="+"
+        Organization,
+        verbose_name="organisation",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
     )
     route = models.ForeignKey(
         Route,

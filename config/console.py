@@ -83,7 +83,7 @@ UNFOLD: dict[str, Any] = {
                     _entry("Templates", "article", "messaging_messagetemplate"),
                     _entry("Quotas", "speed", "ratelimit_whatsappratelimit"),
                     _entry("Holds", "pause_circle", "ratelimit_hold"),
-                    _entry("Told by Meta", "campaign", "messaging_providernotice"),
+                    _entry("Notices from Meta", "campaign", "messaging_providernotice"),
                     _entry("Webhook deliveries", "webhook", "messaging_webhookdelivery"),
                 ],
             },

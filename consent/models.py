@@ -48,7 +48,11 @@ class Contact(models.Model):
     """A person as one organisation knows them: by phone, by business-scoped id, or both."""
 
     org = models.ForeignKey(
-        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+        Organization,
+        verbose_name="organisation",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
     )
     phone = models.CharField(max_length=16, null=True, blank=True, help_text="E.164 with +.")
     bsuid = models.CharField(
@@ -104,7 +108,11 @@ class Consent(models.Model):
     """The present answer; it follows from the events and is kept for speed."""
 
     org = models.ForeignKey(
-        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+        Organization,
+        verbose_name="organisation",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
     )
     contact = models.ForeignKey(
         Contact, on_delete=models.CASCADE, related_name="consents", db_index=False
@@ -139,13 +147,15 @@ class Consent(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.purpose} {self.status} of contact {self.contact_id}"
+        return f"{self.get_purpose_display()} consent of contact {self.contact_id}"
 
 
 class ConsentEvent(AppendOnlyModel):
     """One decision, with what proves it."""
 
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    org = models.ForeignKey(
+        Organization, verbose_name="organisation", on_delete=models.PROTECT, related_name="+"
+    )
     consent = models.ForeignKey(
         Consent, on_delete=models.CASCADE, related_name="events", db_index=False
     )
@@ -176,7 +186,9 @@ class StopScope(models.TextChoices):
 class ConsentPolicy(models.Model):
     """How one organisation hears STOP and START, and when it leaves people in peace."""
 
-    org = models.OneToOneField(Organization, on_delete=models.PROTECT, related_name="+")
+    org = models.OneToOneField(
+        Organization, verbose_name="organisation", on_delete=models.PROTECT, related_name="+"
+    )
     stop_words = models.JSONField(default=list, blank=True)
     start_words = models.JSONField(default=list, blank=True)
     opt_out_payloads = models.JSONField(default=list, blank=True)
@@ -229,7 +241,7 @@ class ConsentPolicy(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"consent policy of {self.org_id}"
+        return f"consent policy of {self.org}"
 
 
 class HashKey(models.Model):
@@ -244,7 +256,9 @@ class HashKey(models.Model):
 class RememberedStop(models.Model):
     """The STOP of a person who was erased, under a keyed hash of their number or id."""
 
-    org = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    org = models.ForeignKey(
+        Organization, verbose_name="organisation", on_delete=models.CASCADE, related_name="+"
+    )
     digest = models.CharField(max_length=64)
     channel = models.CharField(max_length=16, choices=Channel)
     purpose = models.CharField(max_length=16, choices=Purpose)
@@ -278,7 +292,9 @@ class ConsentImport(models.Model):
         DISCARDED = "DISCARDED", "Discarded"
         FAILED = "FAILED", "Stopped by an error"
 
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    org = models.ForeignKey(
+        Organization, verbose_name="organisation", on_delete=models.PROTECT, related_name="+"
+    )
     actor = models.CharField(max_length=64)
     state = models.CharField(max_length=16, choices=State, default=State.UPLOADING)
     columns = models.JSONField(default=list)

@@ -15,6 +15,8 @@ BOTTOM = 22  # room for the hours
 TOP = 8
 GRID = 4
 LABEL_EVERY_HOURS = 3
+# Of the room of one step: a wide bar with a narrow one inside, and a narrow one beside them.
+WIDE, NARROW = 0.6, 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,23 @@ class Chart:
     bars: list[Bar]
     scale: list[Line]
     hours: list[Line]
-    wide: float  # of a bar of what was sent or failed
-    narrow: float  # of one of what was delivered, inside it
+    wide: float  # of a bar of what was sent
+    narrow: float  # of one of what was delivered inside it, or of what failed beside it
     total: Totals
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
     floor: int = HEIGHT - BOTTOM
+
+    @property
+    def inset(self) -> float:
+        """Return where the narrow bar inside the wide one begins."""
+        return round(1 + (self.wide - self.narrow) / 2, 1)
+
+    @property
+    def beside(self) -> float:
+        """Return where the bar beside the wide one begins."""
+        return round(1 + self.wide, 1)
 
 
 def draw(steps: Sequence[tuple[datetime, Totals]]) -> Chart:
@@ -87,8 +99,8 @@ def draw(steps: Sequence[tuple[datetime, Totals]]) -> Chart:
             for bar in bars
             if not bar.at.minute and bar.at.hour % LABEL_EVERY_HOURS == 0
         ],
-        round(width - 2, 1),
-        round(width - 8, 1),
+        round(width * WIDE, 1),
+        round(width * NARROW, 1),
         sum((totals for _at, totals in steps), Totals()),
     )
 

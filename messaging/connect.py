@@ -16,7 +16,10 @@ from orgs.models import Organization
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """What it takes to send from a number and to trust its webhooks."""
+    """What it takes to send from a number and to trust its webhooks.
+
+    Secrets of the app that are left empty stay as they are; an app that is new needs them.
+    """
 
     app_id: str
     waba_id: str
@@ -81,7 +84,7 @@ def check_token(waba_id: str, access_token: str) -> str:
 
 
 def _app(wanted: Connection) -> MetaApp:
-    app, created = MetaApp.objects.get_or_create(
+    MetaApp.objects.get_or_create(
         app_id=wanted.app_id,
         defaults={
             "name": f"App {wanted.app_id}",
@@ -89,10 +92,11 @@ def _app(wanted: Connection) -> MetaApp:
             "verify_token": wanted.verify_token,
         },
     )
-    if not created and app.app_secret != wanted.app_secret:
+    app = MetaApp.objects.select_for_update().get(app_id=wanted.app_id)
+    if wanted.app_secret and app.app_secret != wanted.app_secret:
         # Deliveries signed with the old secret are still on their way.
         app.previous_app_secret, app.app_secret = app.app_secret, wanted.app_secret
-    app.verify_token = wanted.verify_token
+    app.verify_token = wanted.verify_token or app.verify_token
     app.save()
     return app
 

@@ -179,7 +179,7 @@ def dead_by_code(messages: MessageQuerySet) -> list[CodeCount]:
 
     Without further conditions than on organisations it reads an index of dead letters only.
     """
-    rows = messages.dead().values("error_code").annotate(count=Count("pk"))
+    rows = messages.dead().values("error_code").annotate(count=Count("*"))
     return [
         _code_count(row["error_code"], row["count"])
         for row in rows.order_by("-count", "error_code")

@@ -55,7 +55,8 @@ class Waiting:
     def words(self) -> str:
         """Return the reason as people say it, to go on with after "waits for"."""
         if self.reason in Hold.Cause.values:
-            return Hold.Cause(self.reason).label.lower()
+            label = str(Hold.Cause(self.reason).label)
+            return label[:1].lower() + label[1:]
         return _OWN_REASONS[self.reason]
 
 
@@ -77,7 +78,7 @@ class Board:
         """Return why the message waits; None when it does not.
 
         Of several reasons the one that lasts longest. Its number must be loaded with account,
-        app and organisation, and its contact.
+        app and organisation, and its contact too when `needs_person` says so.
         """
         if message.status != Status.QUEUED:
             return None
@@ -93,6 +94,11 @@ class Board:
             reason for reason in (self.quiet(message), own_time(message, self.now)) if reason
         ]
         return max(reasons, key=lambda reason: _lasts(reason.until), default=None)
+
+    def needs_person(self, message: OutboundMessage) -> bool:
+        """Say whether the answer may depend on where the person is."""
+        is_marketing = message.purpose == Purpose.MARKETING
+        return message.status == Status.QUEUED and is_marketing and message.org_id in self.hours
 
     def held(self, message: OutboundMessage) -> list[tuple[Hold, Waiting]]:
         """Return the holds on what the message goes by."""

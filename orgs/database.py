@@ -40,6 +40,17 @@ def release_connection() -> None:
         connection.close()
 
 
+def take_turns(name: str) -> None:
+    """Let nobody else who takes this turn go on until this transaction ends.
+
+    On SQLite only one transaction writes at a time anyway.
+    """
+    if connection.vendor != "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [name])
+
+
 class StatementTime(models.Func):
     """The time PostgreSQL began the statement: one moment for all its rows."""
 

@@ -30,6 +30,7 @@ class Organization(models.Model):
     """A tenant: nothing of one is visible or changed through another."""
 
     org_id = models.CharField(
+        "organisation id",
         max_length=64,
         unique=True,
         validators=[
@@ -45,7 +46,7 @@ class Organization(models.Model):
         default=True, help_text="An inactive organisation is refused and sends nothing."
     )
     on_unknown = models.CharField(
-        "on unknown",
+        "when an answer is lost",
         max_length=8,
         choices=UnknownPolicy,
         blank=True,
@@ -75,7 +76,12 @@ class Membership(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships"
     )
-    org = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="memberships")
+    org = models.ForeignKey(
+        Organization,
+        verbose_name="organisation",
+        on_delete=models.CASCADE,
+        related_name="memberships",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TenantQuerySet["Membership"].as_manager()
@@ -109,7 +115,9 @@ class SecondFactor(models.Model):
 class ApiKey(models.Model):
     """A key of an organisation; the secret itself is shown once and never stored."""
 
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="keys")
+    org = models.ForeignKey(
+        Organization, verbose_name="organisation", on_delete=models.PROTECT, related_name="keys"
+    )
     name = models.CharField(max_length=100)
     prefix = models.CharField(max_length=16, unique=True, help_text="The part that may be shown.")
     secret_hash = models.CharField(max_length=64, unique=True, help_text="SHA-256 of the key.")
@@ -131,7 +139,13 @@ class AuditEvent(AppendOnlyModel):
     """One change by a person, a key or a command: who, what, why, before, after."""
 
     at = models.DateTimeField(auto_now_add=True)
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, null=True, related_name="+")
+    org = models.ForeignKey(
+        Organization,
+        verbose_name="organisation",
+        on_delete=models.PROTECT,
+        null=True,
+        related_name="+",
+    )
     actor = models.CharField(max_length=64, help_text="user:<id>, key:<prefix> or system:<what>")
     action = models.CharField(max_length=64)
     target = models.CharField(max_length=128)

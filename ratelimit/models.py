@@ -51,7 +51,12 @@ class Hold(models.Model):
         PAUSED_BY_CLIENT = "paused_by_client", "Paused by the client"
 
     org = models.ForeignKey(
-        Organization, on_delete=models.CASCADE, null=True, blank=True, related_name="+"
+        Organization,
+        verbose_name="organisation",
+        on_delete=models.CASCADE,
+        null=True,
+        blank=True,
+        related_name="+",
     )
     scope = models.CharField(max_length=16, choices=Scope)
     key = models.CharField(
@@ -115,7 +120,9 @@ class WhatsAppRateLimit(models.Model):
     was sent. The lock also covers the usage of the organisation's numbers and pairs.
     """
 
-    org = models.OneToOneField(Organization, on_delete=models.CASCADE, related_name="+")
+    org = models.OneToOneField(
+        Organization, verbose_name="organisation", on_delete=models.CASCADE, related_name="+"
+    )
     quota_limit = models.BigIntegerField(
         null=True,
         blank=True,

@@ -47,7 +47,7 @@ class CheckRunAdmin(ReadOnly, OfInstallation, ModelAdmin[CheckRun]):
     @display(description="Took", ordering="duration_ms")
     def duration(self, run: CheckRun) -> str:
         """Return how long reading the figures took."""
-        return f"{run.duration_ms} ms"
+        return f"{run.duration_ms} ms" if run.read_at else "–"
 
     @admin.action(description="Run now", permissions=["run"])
     def run_selected(self, request: HttpRequest, queryset: QuerySet[CheckRun]) -> None:

@@ -9,12 +9,11 @@ from typing import Any
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
 from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
@@ -26,7 +25,8 @@ from alerts.models import Alert, AlertQuerySet, Notice
 from alerts.severity import Severity
 from messaging.admin import confirming
 from messaging.operations import Instruction
-from orgs import staff
+from orgs import actors, staff
+from orgs.admin import showing
 from orgs.admin.access import ReadOnly, Scoped, ScopedInline
 
 SEVERITY_COLOURS = {
@@ -40,6 +40,9 @@ STATE_COLOURS = {
     "muted": "warning",
     "resolved": "success",
 }
+# What happens to some of them, in the order of the page; each with the field that says so.
+COURSE = ("last_notified_at", "acknowledged_at", "by", "muted_until", "reopened", "resolved_at")
+_HAPPENED = {"by": "acknowledged_by"}
 LONGEST_MUTE = timedelta(days=31)
 
 Deed = Callable[[AlertQuerySet, Instruction], int]
@@ -112,7 +115,7 @@ class NoticeInline(ReadOnly, ScopedInline, TabularInline[Notice, Alert]):
         "created_at",
         "kind",
         "outlet",
-        "route",
+        "by_route",
         "state",
         "attempts",
         "error",
@@ -123,7 +126,17 @@ class NoticeInline(ReadOnly, ScopedInline, TabularInline[Notice, Alert]):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Notice]:
         """Return the notices with their routes."""
         rows: QuerySet[Notice] = super().get_queryset(request)
-        return rows.select_related("route")
+        # What the installation calls its routes is nobody else's business.
+        whole = Value(staff.reaches_all(request.user))
+        return rows.select_related("route").annotate(for_all=whole)
+
+    @display(description="Route")
+    def by_route(self, notice: Notice) -> str:
+        """Return the route's name, as far as it is for this person."""
+        if notice.route is None:
+            return "of the settings"
+        is_theirs = notice.for_all or notice.route.org_id is not None  # type: ignore[attr-defined]  # annotated
+        return notice.route.name if is_theirs else "of the installation"
 
 
 @admin.register(Alert)
@@ -137,23 +150,27 @@ class AlertAdmin(ReadOnly, Scoped, ModelAdmin[Alert]):
     search_fields = ["title", "key"]
     ordering = ["-opened_at"]
     show_full_result_count = False
+    when_empty = "All is well: no check has found anything yet."
     actions = ["acknowledge_selected", "mute_selected", "unmute_selected"]
     actions_detail = ["acknowledge_one", "mute_one"]
     inlines = [NoticeInline]
     fieldsets = [
         (None, {"fields": ["severity", "state_words", "summary", "advice", "scope", "link"]}),
         ("Figures", {"fields": ["figures_table"]}),
-        (
-            "Course",
-            {
-                "fields": [
-                    *("opened_at", "last_seen_at", "last_notified_at", "resolved_at"),
-                    *("reopened", "acknowledged_at", "acknowledged_by", "muted_until"),
-                ]
-            },
-        ),
     ]
-    readonly_fields = ["state_words", "scope", "link", "figures_table"]
+    readonly_fields = ["state_words", "scope", "link", "figures_table", "by"]
+
+    def get_fieldsets(self, request: HttpRequest, obj: Alert | None = None) -> Any:
+        """Tell of its course only what has come to pass."""
+        course = ["opened_at", "last_seen_at"]
+        if obj is not None:
+            course += [name for name in COURSE if getattr(obj, _HAPPENED.get(name, name))]
+        return [*super().get_fieldsets(request, obj), ("Course", {"fields": course})]
+
+    @display(description="Acknowledged by")
+    def by(self, alert: Alert) -> str:
+        """Return who is at it."""
+        return actors.names([alert.acknowledged_by])[alert.acknowledged_by]
 
     @display(description="Severity", label=SEVERITY_COLOURS, ordering="severity")
     def severity_label(self, alert: Alert) -> tuple[str, str]:
@@ -180,9 +197,7 @@ class AlertAdmin(ReadOnly, Scoped, ModelAdmin[Alert]):
         """Return the link to the page that shows what it is about."""
         if not alert.page:
             return "–"
-        return format_html(
-            '<a class="text-primary-600 dark:text-primary-500" href="{}">Show</a>', alert.page
-        )
+        return showing.link(alert.page, "Show what it is about")
 
     @display(description="When last seen")
     def figures_table(self, alert: Alert) -> SafeString:

@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from consent.models import Channel
 from messaging import queries
 from messaging.models import OutboundMessage
 from messaging.queries import DlqReport
@@ -73,7 +74,11 @@ def _tables(report: DlqReport) -> list[dict[str, Any]]:
             "title": "By channel",
             "headers": ["Channel", "Count"],
             "rows": [
-                {"link": _list_page(), "name": channel, "cells": [f"{count:,}"]}
+                {
+                    "link": _list_page(),
+                    "name": Channel(channel).label,
+                    "cells": [f"{count:,}"],
+                }
                 for channel, count in report.by_channel.items()
             ],
         },

@@ -104,6 +104,10 @@ class RouteAdmin(Scoped, ModelAdmin[Route]):
     list_select_related = ["org"]
     search_fields = ["name"]
     ordering = ["name", "pk"]
+    when_empty = (
+        "A route tells people of incidents by e-mail, Slack or webhook. Without one only the "
+        "recipients of the settings are told."
+    )
     actions = ["test_selected"]
     actions_list = ["test_all"]
 

@@ -10,7 +10,6 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
@@ -21,7 +20,8 @@ from consent import ledger, taking
 from consent.models import Consent, ConsentEvent, Decision, Source
 from consent.phones import mask, to_e164
 from consent.transfer import exporting
-from orgs import audit, database
+from orgs import actors, audit, database
+from orgs.admin import showing
 from orgs.admin.access import ReadOnly, Scoped, ScopedInline
 from orgs.models import Organization
 
@@ -33,8 +33,23 @@ class ConsentEventInline(ReadOnly, ScopedInline, TabularInline[ConsentEvent, Con
     verbose_name_plural = "history"
     extra = 0
     ordering = ["id"]
-    fields = ["occurred_at", "status", "expires_at", "source", "actor", "proof", "recorded_at"]
+    fields = ["occurred_at", "status", "expires_at", "source", "who", "proven_by", "recorded_at"]
     readonly_fields = fields
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ConsentEvent]:
+        """Add the name of whoever recorded it."""
+        rows: QuerySet[ConsentEvent] = super().get_queryset(request)
+        return rows.annotate(who=actors.shown("actor"))
+
+    @display(description="Recorded by")
+    def who(self, event: ConsentEvent) -> str:
+        """Return who recorded it."""
+        return actors.in_words(str(event.who))  # type: ignore[attr-defined]  # annotated
+
+    @display(description="Proof")
+    def proven_by(self, event: ConsentEvent) -> str:
+        """Return what proves it."""
+        return showing.facts(event.proof)
 
 
 class ReasonForm(ActionForm):
@@ -65,8 +80,12 @@ class ConsentAdmin(ReadOnly, Scoped, ModelAdmin[Consent]):
     action_form = ReasonForm
     actions_list = ["export_csv"]
     inlines = [ConsentEventInline]
-    exclude = ["contact"]
-    readonly_fields = ["person", "everything"]
+    fields = [
+        *("person", "everything", "org", "channel", "purpose", "status", "decided_at"),
+        *("expires_at", "source", "proven_by", "still_to_cancel"),
+    ]
+    readonly_fields = ["person", "everything", "proven_by", "still_to_cancel"]
+    when_empty = "Decisions come by the API, by imports, and by what people write."
 
     def get_search_results(
         self, _request: HttpRequest, queryset: QuerySet[Consent], search_term: str
@@ -88,7 +107,17 @@ class ConsentAdmin(ReadOnly, Scoped, ModelAdmin[Consent]):
     def everything(self, consent: Consent) -> SafeString:
         """Link to the person's own page: other consents, messages, rights."""
         url = reverse("admin:consent_contact_change", args=[consent.contact_id])
-        return format_html('<a href="{}">Consents, messages and rights of this person</a>', url)
+        return showing.link(url, "Consents, messages and rights of this person")
+
+    @display(description="Proof")
+    def proven_by(self, consent: Consent) -> str:
+        """Return what proves the present answer."""
+        return showing.facts(consent.proof)
+
+    @display(description="Queued messages")
+    def still_to_cancel(self, consent: Consent) -> str:
+        """Say whether the messages it covered are still to be withdrawn."""
+        return "are being withdrawn" if consent.cancel_pending else "nothing left to withdraw"
 
     @display(
         description="Status",

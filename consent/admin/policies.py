@@ -98,6 +98,10 @@ class ConsentPolicyAdmin(Scoped, ModelAdmin[ConsentPolicy]):
     form = PolicyForm
     list_display = ["org", "stop_scope", "button_scope", "quiet_from", "quiet_until", "time_zone"]
     list_select_related = ["org"]
+    when_empty = (
+        "Every organisation follows the default: the usual words stop everything, an opt-out "
+        "button stops marketing, and there are no quiet hours. Add rules for one that differs."
+    )
     fieldsets = [
         (None, {"fields": ["org"]}),
         (

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -17,6 +18,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 
 from consent.models import ConsentImport, ImportProblem
 from consent.transfer import importing, upload
+from orgs import actors
 from orgs.admin.access import ReadOnly, Scoped, ScopedInline
 
 State = ConsentImport.State
@@ -77,13 +79,19 @@ class ConsentImportAdmin(Scoped, ModelAdmin[ConsentImport]):
     """The files taken in."""
 
     form = UploadForm
-    list_display = ["id", "state_label", "org", "rows", "progress", "created_at", "actor"]
+    list_display = ["id", "state_label", "org", "row_count", "progress", "created_at", "who"]
     list_filter = ["state", "org"]
     list_select_related = ["org"]
     ordering = ["-id"]
     show_full_result_count = False
-    readonly_fields = ["state", "rows", "progress", "would", "did", "actor", "created_at"]
+    readonly_fields = ["state", "row_count", "progress", "would", "did", "who", "created_at"]
     actions_detail = ["record", "discard"]
+    when_empty = "Upload a file of consents; what would change is shown before it is recorded."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ConsentImport]:
+        """Add the name of whoever uploaded it."""
+        rows: QuerySet[ConsentImport] = super().get_queryset(request)
+        return rows.annotate(by=actors.shown("actor"))
 
     def get_fields(self, _request: HttpRequest, obj: Any = None) -> list[str]:
         """A new one asks for the file, another shows what came of it."""
@@ -91,19 +99,31 @@ class ConsentImportAdmin(Scoped, ModelAdmin[ConsentImport]):
 
     def get_inlines(self, _request: HttpRequest, obj: Any = None) -> list[Any]:
         """Problems belong to a file that was read."""
-        return [ProblemInline] if obj else []
+        return [ProblemInline] if obj and obj.problems.exists() else []
 
     @display(description="State", label=COLOURS, ordering="state")
     def state_label(self, chosen: ConsentImport) -> tuple[str, str]:
         """Return how far it has come."""
         return chosen.state, State(chosen.state).label
 
+    @display(description="Rows")
+    def row_count(self, chosen: ConsentImport) -> str:
+        """Return how many rows the file has."""
+        return f"{chosen.rows:,}"
+
+    @display(description="Uploaded by")
+    def who(self, chosen: ConsentImport) -> str:
+        """Return who brought the file."""
+        return actors.in_words(str(chosen.by))  # type: ignore[attr-defined]  # annotated
+
     @display(description="Progress")
     def progress(self, chosen: ConsentImport) -> str:
         """Return the share of rows tried out or recorded."""
         if chosen.state not in {State.TRYING, State.RECORDING} or not chosen.rows:
             return "–"
-        return f"{chosen.done_rows} of {chosen.rows} ({100 * chosen.done_rows // chosen.rows} %)"
+        return (
+            f"{chosen.done_rows:,} of {chosen.rows:,} ({100 * chosen.done_rows // chosen.rows} %)"
+        )
 
     @display(description="What would change")
     def would(self, chosen: ConsentImport) -> str:
@@ -178,7 +198,7 @@ class ConsentImportAdmin(Scoped, ModelAdmin[ConsentImport]):
             "title": f"{verb} import {chosen.pk}",
             "opts": self.opts,
             "verb": verb,
-            "summary": in_words(chosen.preview),
+            "counts": counted(chosen.preview),
             "back": self._page(chosen.pk),
         }
         return TemplateResponse(request, "admin/consent/confirm_import.html", context)
@@ -211,7 +231,11 @@ class ConsentImportAdmin(Scoped, ModelAdmin[ConsentImport]):
         return False
 
 
+def counted(counts: Mapping[str, int]) -> list[str]:
+    """Return counts of rows, each with its word."""
+    return [f"{counts[name]:,} {word}" for name, word in _WORDS.items() if counts.get(name)]
+
+
 def in_words(counts: Mapping[str, int]) -> str:
     """Return counts of rows as a sentence."""
-    told = [f"{counts[name]} {word}" for name, word in _WORDS.items() if counts.get(name)]
-    return ", ".join(told) or "–"
+    return ", ".join(counted(counts)) or "–"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
@@ -20,7 +21,7 @@ from messaging.providers.whatsapp import template_preview
 from messaging.providers.whatsapp.template_preview import Picture
 from messaging.states import Status
 from messaging.waiting import Board
-from orgs import database
+from orgs import database, staff
 
 # Of others there is nothing to explain: they are with the provider, or at their end.
 EXPLAINED = frozenset({Status.QUEUED, Status.FAILED})
@@ -52,7 +53,7 @@ class MessageAdmin(OutboundMessageAdmin):
         board = Board.at(database.now()) if message.status in EXPLAINED else None
         context = {
             **self.admin_site.each_context(request),
-            **_told(message),
+            **_told(message, staff.reach(request.user)),
             "waiting": board.of(message) if board else None,
             "title": f"Message …{str(message.pk)[-12:]}",
             "opts": self.opts,
@@ -84,7 +85,7 @@ class MessageAdmin(OutboundMessageAdmin):
         return buttons
 
 
-def _told(message: OutboundMessage) -> dict[str, Any]:
+def _told(message: OutboundMessage, reach: Collection[int] | None) -> dict[str, Any]:
     """Return what the page tells, for whoever may see the message."""
     title, advice = queries.explain(message.error_code) if message.error_code else ("", "")
     return {
@@ -94,7 +95,7 @@ def _told(message: OutboundMessage) -> dict[str, Any]:
         "tone": COLOURS[Status(message.status)],
         "error_title": title,
         "error_advice": advice,
-        "timeline": timeline.read(message),
+        "timeline": timeline.read(message, reach),
         "picture": _picture(message),
         "times": [
             (name, at)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import attrgetter
@@ -86,14 +86,19 @@ class Entry:
         return self.learned_at or self.at
 
 
-def read(message: OutboundMessage, *, whole: bool = False) -> list[Entry]:
-    """Return the entries, the oldest first; ``whole`` with recipient and content of requests."""
+def read(
+    message: OutboundMessage, reach: Collection[int] | None, *, whole: bool = False
+) -> list[Entry]:
+    """Return the entries, the oldest first, for somebody with that reach (None: everything).
+
+    ``whole`` with recipient and content of requests.
+    """
     sources = (
         _consents(message),
         _events(message),
         _attempts(message, whole=whole),
         _webhooks(message),
-        _lifted(message),
+        _lifted(message, reach),
         _deeds(message),
         _incidents(message),
     )
@@ -200,8 +205,11 @@ def _webhooks(message: OutboundMessage) -> Iterator[Entry]:
         )
 
 
-def _lifted(message: OutboundMessage) -> Iterator[Entry]:
-    """Return the holds on what it goes by that were lifted while it was under way."""
+def _lifted(message: OutboundMessage, reach: Collection[int] | None) -> Iterator[Entry]:
+    """Return the holds on what it goes by that were lifted while it was under way.
+
+    Who lifted what stops others too, and why, is only for those who reach them.
+    """
     number = message.phone_number
     keys = [*holding.scopes(number), holding.template_key(message, number)]
     events = AuditEvent.objects.filter(
@@ -212,13 +220,14 @@ def _lifted(message: OutboundMessage) -> Iterator[Entry]:
     )
     for event in events.order_by("-id")[:MOST]:
         before = event.before or {}
+        is_theirs = reach is None or event.org_id in reach
         cause = str(before.get("cause", "")).replace("_", " ")
         yield Entry(
             event.at,
             "Hold",
             f"Hold lifted: {cause} of {event.target.partition(':')[0]}",
-            who=event.actor,
-            lines=[("Reason", event.reason)] if event.reason else [],
+            who=event.actor if is_theirs else "",
+            lines=[("Reason", event.reason)] if event.reason and is_theirs else [],
         )
 
 

@@ -8,10 +8,12 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.core.validators import RegexValidator
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.crypto import constant_time_compare
 from unfold.widgets import (
     UnfoldAdminPasswordWidget,
     UnfoldAdminSelectWidget,
@@ -25,7 +27,9 @@ from orgs import staff
 from orgs.models import Organization
 
 _digits = RegexValidator(r"^\d{1,32}$", "Meta's ids are digits only.")
-_KEPT = "Leave empty if this app is connected already."
+_NEEDED = "Needed, because this app is not among yours yet."
+_SECRETS = ("app_secret", "verify_token")
+_KEPT = "Leave empty if this app is among yours already."
 
 
 class _IdField(forms.CharField):
@@ -69,25 +73,43 @@ class ConnectForm(forms.Form):
     )
 
     def __init__(
-        self, *args: Any, organisations: Any, may_change_apps: bool, **kwargs: Any
+        self,
+        *args: Any,
+        organisations: QuerySet[Organization],
+        apps: QuerySet[MetaApp],
+        may_change_apps: bool,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self._apps = apps
         self._may_change_apps = may_change_apps
         self.fields["org"].queryset = organisations  # type: ignore[attr-defined]  # the choice field's
 
     def clean(self) -> dict[str, Any]:
-        """Take the secrets of an app that is known; others must be given."""
+        """Ask for the secrets of an app that is new, or another's; nobody changes one by guessing.
+
+        Left empty they stay what they are when everything is saved, not what they are now.
+        """
         data: dict[str, Any] = super().clean() or self.cleaned_data
         app = MetaApp.objects.filter(app_id=data.get("app_id", "")).first()
-        for name in ("app_secret", "verify_token"):
-            if app is None:
+        if app is None:
+            for name in _SECRETS:
                 if not data.get(name):
-                    self.add_error(name, "Needed, because this app is not connected yet.")
-            elif not data.get(name):
-                data[name] = getattr(app, name)
-            elif not self._may_change_apps and data[name] != getattr(app, name):
-                self.add_error(name, "The app is connected, and you may not change it.")
+                    self.add_error(name, _NEEDED)
+        elif not self._may_change_apps:
+            self._prove(app, data)
         return data
+
+    def _prove(self, app: MetaApp, data: dict[str, Any]) -> None:
+        """Let somebody use an app of theirs, or one whose secret they know; leave it as it is."""
+        is_theirs = self._apps.filter(pk=app.pk).exists()
+        if not data.get("app_secret") and not is_theirs:
+            self.add_error("app_secret", _NEEDED)
+        for name in _SECRETS:
+            typed = data.get(name) or ""
+            if typed and not constant_time_compare(typed, getattr(app, name)):
+                self.add_error(name, "The app is connected, and you may not change it.")
+            data[name] = ""
 
     def connection(self) -> Connection:
         """Return what was asked for; only of a valid form."""
@@ -103,6 +125,7 @@ def page(model_admin: ModelAdmin[PhoneNumber], request: HttpRequest) -> HttpResp
         organisations=staff.visible(
             Organization.objects.filter(is_active=True).order_by("org_id"), request.user
         ),
+        apps=staff.visible(MetaApp.objects.all(), request.user),
         may_change_apps=staff.reaches_all(request.user)
         and request.user.has_perm("messaging.change_metaapp"),
     )

@@ -22,13 +22,24 @@ DELIVERIES = 1000
 
 
 @dataclass(frozen=True, slots=True)
+class Line:
+    """Something that was done about the number, or about what it sends through."""
+
+    at: datetime
+    what: str
+    on: str
+    who: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """What the page tells beyond the fields of the number."""
 
     row: Row
     is_slowed: bool  # Meta has lately refused messages that came too fast
     held: Sequence[Hold]
-    history: Sequence[tuple[AuditEvent, str]]  # each with who did it
+    history: Sequence[Line]
     account: BusinessAccount
     account_url: str
     app: MetaApp
@@ -73,11 +84,27 @@ def circuit_of(number: PhoneNumber) -> Hold | None:
     ).first()
 
 
-def _history(targets: Sequence[str], user: staff.User) -> list[tuple[AuditEvent, str]]:
+def _history(targets: Sequence[str], user: staff.User) -> list[Line]:
     rows = AuditEvent.objects.filter(target__in=targets).order_by("-id")
-    lines = list(staff.visible(rows, user)[:LINES])
-    names = actors.names(line.actor for line in lines)
-    return [(line, names[line.actor]) for line in lines]
+    events = list(staff.visible(rows, user)[:LINES])
+    names = actors.names(event.actor for event in events)
+    return [
+        Line(event.at, _what(event), _on(event.target), names[event.actor], event.reason)
+        for event in events
+    ]
+
+
+def _what(event: AuditEvent) -> str:
+    done = event.action.replace(".", " ").replace("_", " ").capitalize()
+    cause = str((event.before or {}).get("cause", ""))
+    causes: dict[str, str] = dict(Hold.Cause.choices)
+    return f"{done}: {causes.get(cause, cause).lower()}" if cause else done
+
+
+def _on(target: str) -> str:
+    kind, _, key = target.partition(":")
+    scopes: dict[str, str] = dict(Hold.Scope.choices)
+    return f"{scopes.get(kind, kind)} {key}"
 
 
 def _last_webhook(app: MetaApp) -> datetime | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib.admin.utils import unquote
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminPasswordWidget
@@ -72,15 +75,19 @@ class BusinessAccountForm(_SecretForm):
             "access_token",
         ]
 
+    # What Meta said of the token that was typed, by account and token; "": it takes it.
+    # None: it is not asked for.
+    told: Mapping[tuple[str, str], str] | None = None
+
     def clean(self) -> dict[str, Any]:
-        """Try a new token with Meta before it takes the place of the present one."""
+        """Let a new token take the place of the present one only when Meta takes it."""
         typed = self.cleaned_data.get("access_token")
         cleaned = super().clean()
-        if typed and not self.errors:
-            try:
-                connect.check_token(cleaned["waba_id"], typed)
-            except ApiError as error:
-                self.add_error("access_token", f"Meta refused it: {error}")
+        if typed and self.told is not None and not self.errors:
+            tried = (cleaned["waba_id"], typed)
+            problem = self.told.get(tried, "It was not tried with Meta. Send the form again.")
+            if problem:
+                self.add_error("access_token", problem)
         return cleaned
 
 
@@ -130,6 +137,46 @@ class BusinessAccountAdmin(_Audited):
     search_fields = ["waba_id", "name"]
     ordering = ["name", "waba_id"]
 
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """Ask Meta about a new token first: Django judges and saves in a transaction."""
+        told = self._ask_meta(request, object_id) if request.method == "POST" else {}
+        request.told_of_tokens = told  # type: ignore[attr-defined]  # for `get_form`
+        answer: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
+        return answer
+
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
+        """Hand the form what Meta has said; the class is made for this request alone."""
+        form = super().get_form(request, obj, **kwargs)
+        form.told = getattr(request, "told_of_tokens", None)
+        return form
+
+    def _ask_meta(self, request: HttpRequest, object_id: str | None) -> dict[tuple[str, str], str]:
+        """Return what Meta says of the typed token of a form that is right otherwise."""
+        account = self.get_object(request, unquote(object_id)) if object_id else None
+        may_change = account is not None and self.has_change_permission(request, account)
+        if not (may_change or (object_id is None and self.has_add_permission(request))):
+            return {}
+        form = self.get_form(request, account, change=account is not None)(
+            request.POST, request.FILES, instance=account
+        )
+        typed = request.POST.get("access_token", "").strip()
+        if not typed or not form.is_valid():
+            return {}
+        waba_id = form.cleaned_data["waba_id"]
+        # Meta may take its time; nobody else waits for our connection meanwhile.
+        database.release_connection()
+        try:
+            connect.check_token(waba_id, typed)
+        except ApiError as error:
+            return {(waba_id, typed): f"Meta refused it: {error}"}
+        return {(waba_id, typed): ""}
+
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """Save; with a new token Meta is asked at once whether it may send again."""
         super().save_model(request, obj, form, change)
@@ -144,21 +191,22 @@ class BusinessAccountAdmin(_Audited):
 class PhoneNumberAdmin(Pausable, _Audited):
     """The list of the numbers we send from, with what holds them; the console adds their page."""
 
-    list_display = ["name", "verified_name", "org", "account", "quality", "messages_per_second"]
+    list_display = ["name", "verified_name", "org", "quality", "messages_per_second"]
     list_filter = ["org", "is_active"]
     list_select_related = ["org", "account__app"]
     search_fields = ["phone_number_id", "display_phone_number"]
+    when_empty = "Connect the first number to send from: Meta is asked before it is saved."
     ordering = ["phone_number_id"]
 
     @display(description="Number", ordering="display_phone_number")
     def name(self, number: PhoneNumber) -> str:
         """Return the number as people write it, or Meta's id until Meta has told."""
-        return str(number)
+        return format_html('<span class="console-nowrap">{}</span>', number)
 
     @display(description="Quality", label=QUALITY_COLOURS, ordering="quality_rating")
     def quality(self, number: PhoneNumber) -> tuple[str, str]:
         """Return what Meta rates it with."""
-        return number.quality_rating, number.quality_rating.capitalize() or "–"
+        return number.quality_rating, number.quality_rating.capitalize() or "Not rated"
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Add the state, for which the holds are read once per page."""
@@ -181,4 +229,4 @@ def _state(number: PhoneNumber, active: holding.Active) -> tuple[str, str]:
     found = holding.on_number(active, number)
     if not found:
         return "sends", "Sends"
-    return "held", f"{found[0].get_scope_display()}: {found[0].get_cause_display()}"
+    return "held", found[0].get_cause_display()

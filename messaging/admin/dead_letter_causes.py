@@ -83,6 +83,7 @@ def page(model_admin: ModelAdmin[Any], request: HttpRequest) -> HttpResponse:
             for group in grouping.by_number(messages, now)
         ],
         "days": [_day(day, count, failures) for day, count in reversed(days) if count],
+        "first_day": days[0][0],
         "chart": _bars([count for _day_, count in days], days, CHART_HEIGHT),
         "most": grouping.MOST,
         "orgs": list(_orgs(request)[:MOST_ORGS]),

@@ -9,10 +9,11 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
+from unfold.decorators import display
 
 from messaging.admin import dead_letter_causes, dead_letter_filters, dead_letter_operations
 from messaging.admin.message_list import AFTER, BEFORE
-from messaging.admin.messages import OutboundMessageAdmin
+from messaging.admin.messages import OutboundMessageAdmin, in_two_words
 from messaging.dead_letters.selection import PARTS, Selection
 from messaging.models import BulkOperation, DeadLetter, OutboundMessage
 from messaging.states import Status
@@ -31,13 +32,19 @@ class DeadLetterAdmin(OutboundMessageAdmin):
         "what",
         "error",
         "attempts",
-        "failed_at",
+        "failed",
     ]
     list_filter = dead_letter_filters.ALL
+    when_empty = "No message has failed."
     list_before_template = "admin/messaging/dead_letter_bar.html"
     actions = ["requeue_selected", "discard_selected"]
     actions_detail = ["requeue_one", "discard_one"]
     actions_row = ["requeue_one", "discard_one"]
+
+    @display(description="Failed (UTC)")
+    def failed(self, message: OutboundMessage) -> str:
+        """Return when it failed."""
+        return in_two_words(message.failed_at) if message.failed_at else "–"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OutboundMessage]:
         """Return the dead letters only."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -13,6 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
@@ -86,6 +88,7 @@ class OutboundMessageAdmin(Discarding, ReadOnly, Scoped, ModelAdmin[OutboundMess
     show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     sortable_by: list[str] = []
+    when_empty = "Nothing was sent yet. Use the API, or send a test message."
     search_fields = ["id"]
     search_help_text = "Message id, wamid, phone number (E.164) or your reference; exact."
     actions = ["requeue_selected", "cancel_selected"]
@@ -119,7 +122,7 @@ class OutboundMessageAdmin(Discarding, ReadOnly, Scoped, ModelAdmin[OutboundMess
         """Leave out what the list does not show, above all what was said and every secret."""
         queryset: QuerySet[OutboundMessage] = super().get_queryset(request)
         return queryset.select_related(
-            "org", "contact", "phone_number__org", "phone_number__account__app"
+            "org", "phone_number__org", "phone_number__account__app"
         ).defer(*UNREAD)
 
     def change_view(
@@ -187,9 +190,7 @@ class OutboundMessageAdmin(Discarding, ReadOnly, Scoped, ModelAdmin[OutboundMess
     @display(description="Accepted (UTC)")
     def accepted(self, message: OutboundMessage) -> str:
         """Return when the client was answered."""
-        at = message.created_at
-        day, time = f"{at:%Y-%m-%d}", f"{at:%H:%M:%S}"
-        return format_html('<span class="console-nowrap">{}</span> {}', day, time)
+        return in_two_words(message.created_at)
 
     @display(description="Error")
     def error(self, message: OutboundMessage) -> str:
@@ -274,6 +275,12 @@ class OutboundMessageAdmin(Discarding, ReadOnly, Scoped, ModelAdmin[OutboundMess
         level = messages.SUCCESS if done else messages.WARNING
         left = f" {asked - done} left as they were." if asked > done else ""
         self.message_user(request, f"{done} message(s) {_DONE[verb]}.{left}", level)
+
+
+def in_two_words(at: datetime) -> SafeString:
+    """Return a time that a narrow column breaks between the day and the hour only."""
+    day, time = f"{at:%Y-%m-%d}", f"{at:%H:%M:%S}"
+    return format_html('<span class="console-nowrap">{}</span> {}', day, time)
 
 
 def _matches(term: str) -> Q:

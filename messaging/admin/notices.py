@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib import admin
 from unfold.admin import ModelAdmin
+from unfold.decorators import display
 
 from messaging.models import ProviderNotice
 from orgs.admin.access import ReadOnly, Scoped
@@ -13,9 +14,10 @@ from orgs.admin.access import ReadOnly, Scoped
 class ProviderNoticeAdmin(ReadOnly, Scoped, ModelAdmin[ProviderNotice]):
     """Newest first; what each led to stands in the audit trail and among the holds."""
 
-    list_display = ["occurred_at", "topic", "event", "subject", "detail", "account", "org"]
+    list_display = ["occurred_at", "what", "subject", "detail", "org"]
     list_filter = ["topic", "org", "account"]
     list_select_related = ["account", "org"]
+    when_empty = "What Meta tells of quality, limits, reviews and bans comes by webhook."
     date_hierarchy = "occurred_at"
     ordering = ["-occurred_at", "-pk"]
     fields = [
@@ -28,3 +30,8 @@ class ProviderNoticeAdmin(ReadOnly, Scoped, ModelAdmin[ProviderNotice]):
         "account",
         "org",
     ]
+
+    @display(description="What", ordering="topic")
+    def what(self, notice: ProviderNotice) -> str:
+        """Return the field and Meta's word, as people read them."""
+        return str(notice).capitalize()

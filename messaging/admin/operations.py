@@ -46,6 +46,7 @@ class BulkOperationAdmin(ReadOnly, Scoped, ModelAdmin[BulkOperation]):
     list_select_related = ["org"]
     list_per_page = 50
     show_full_result_count = False
+    when_empty = "Nothing was requeued or discarded by filter yet; begin in the dead letter queue."
     ordering = ["-id"]
 
     def get_queryset(self, request: HttpRequest) -> Any:
@@ -78,7 +79,7 @@ class BulkOperationAdmin(ReadOnly, Scoped, ModelAdmin[BulkOperation]):
     @display(description="By")
     def who(self, operation: BulkOperation) -> str:
         """Return who began it."""
-        return str(operation.begun_by)  # type: ignore[attr-defined]  # annotated
+        return actors.in_words(str(operation.begun_by))  # type: ignore[attr-defined]  # annotated
 
     def get_urls(self) -> list[URLPattern]:
         """Add the progress alone, and the buttons."""
@@ -190,6 +191,7 @@ class DiscardAdmin(ReadOnly, Scoped, ModelAdmin[Discard]):
     list_per_page = 50
     show_full_result_count = False
     ordering = ["-discarded_at", "-message"]
+    when_empty = "Nothing was discarded within the last day."
     search_fields = ["message"]
     search_help_text = "Message id."
     actions = ["restore_selected"]

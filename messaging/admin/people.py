@@ -71,6 +71,7 @@ class ContactAdmin(Scoped, ModelAdmin[Contact]):
     search_help_text = "Phone number in E.164, or BSUID; exact."
     show_full_result_count = False
     ordering = ["-id"]
+    when_empty = "People come with the first consent or message."
     fields = ["org", "masked_phone", "masked_bsuid", "time_zone", "created_at", "erased_at"]
     readonly_fields = ["org", "masked_phone", "masked_bsuid", "created_at", "erased_at"]
     actions_detail = ["show_person", "record_decision", "export_everything", "erase"]
@@ -95,6 +96,11 @@ class ContactAdmin(Scoped, ModelAdmin[Contact]):
             return queryset.filter(phone=to_e164(term)), False
         except ValueError:
             return queryset.none(), False
+
+    def get_fields(self, _request: HttpRequest, obj: Contact | None = None) -> list[str]:
+        """Say when somebody was erased only of those who were."""
+        is_erased = obj is not None and obj.erased_at is not None
+        return [name for name in self.fields if is_erased or name != "erased_at"]
 
     @display(description="Phone")
     def masked_phone(self, contact: Contact) -> str:

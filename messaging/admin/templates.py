@@ -45,6 +45,9 @@ class MessageTemplateAdmin(ReadOnly, Scoped, ModelAdmin[MessageTemplate]):
     search_fields = ["name", "template_id"]
     search_help_text = "Name or Meta's id."
     ordering = ["name", "language"]
+    when_empty = (
+        "Templates are made at Meta and read from there a minute after a number is connected."
+    )
     actions_list = ["read_again"]
     fields = [
         "preview",

@@ -65,8 +65,8 @@ class WebhookDeliveryAdmin(ReadOnly, Scoped, ModelAdmin[WebhookDelivery]):
     list_select_related = ["app"]
     show_full_result_count = False
     ordering = ["-id"]
+    when_empty = "Meta has posted nothing yet; each phone number's page says how to set that up."
     exclude = ["body"]
-    inlines = [WebhookEventInline]
     actions = ["process_again"]
     actions_detail = ["show_body"]
     show_body = revealing(
@@ -75,6 +75,10 @@ class WebhookDeliveryAdmin(ReadOnly, Scoped, ModelAdmin[WebhookDelivery]):
         audited_as="webhook.body_shown",
         read=_as_text,
     )
+
+    def get_inlines(self, _request: HttpRequest, obj: WebhookDelivery | None = None) -> list[Any]:
+        """Show the events, where there are any."""
+        return [WebhookEventInline] if obj is not None and obj.event_count else []
 
     @admin.action(description="Process again", permissions=["replay"])
     def process_again(

@@ -122,6 +122,7 @@ def _restorable(operation: BulkOperation | None) -> QuerySet[Discard]:
 
 @transaction.atomic
 def _begin(operation: BulkOperation) -> BulkOperation:
+    database.take_turns(f"bulk operations of {operation.org_id}")
     running = BulkOperation.objects.filter(state=State.RUNNING, org_id=operation.org_id)
     if running.count() >= MOST_RUNNING:
         message = f"At most {MOST_RUNNING} operations run at once; wait for one to end."

@@ -92,9 +92,9 @@ def _counted(messages: MessageQuerySet, name: str, now: datetime) -> list[tuple[
         messages.order_by()
         .values(name)
         .annotate(
-            many=Count("pk"),
-            last_day=Count("pk", filter=Q(failed_at__gt=yesterday)),
-            day_before=Count("pk", filter=Q(failed_at__gt=before, failed_at__lte=yesterday)),
+            many=Count("*"),
+            last_day=Count("failed_at", filter=Q(failed_at__gt=yesterday)),
+            day_before=Count("failed_at", filter=Q(failed_at__gt=before, failed_at__lte=yesterday)),
             latest=Max("failed_at"),
         )
         .order_by("-many", name)
@@ -111,7 +111,7 @@ def _daily(messages: MessageQuerySet, now: datetime, *names: str) -> list[tuple[
         .order_by()
         .annotate(day=TruncDate("failed_at"))
         .values(*names, "day")
-        .annotate(count=Count("pk"))
+        .annotate(count=Count("*"))
         .values_list(*names, "day", "count")
     )
 

@@ -45,6 +45,9 @@ class MetaApp(models.Model):
 
     objects = AppQuerySet.as_manager()
 
+    class Meta:
+        verbose_name = "Meta app"
+
     def __str__(self) -> str:
         return self.name if self.app_id in self.name else f"{self.name} ({self.app_id})"
 
@@ -66,9 +69,13 @@ class Tier(models.IntegerChoices):
 class BusinessAccount(models.Model):
     """A WhatsApp Business Account (WABA): templates, billing and policy live here."""
 
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    org = models.ForeignKey(
+        Organization, verbose_name="organisation", on_delete=models.PROTECT, related_name="+"
+    )
     app = models.ForeignKey(MetaApp, on_delete=models.PROTECT, related_name="accounts")
-    waba_id = models.CharField(max_length=32, unique=True, help_text="Meta's id of the account.")
+    waba_id = models.CharField(
+        "WABA id", max_length=32, unique=True, help_text="Meta's id of the account."
+    )
     name = models.CharField(max_length=100, blank=True)
     access_token = EncryptedTextField(help_text="Token of a system user; sends for its numbers.")
     templates_due_at = models.DateTimeField(
@@ -98,6 +105,7 @@ class BusinessAccount(models.Model):
     objects = TenantQuerySet["BusinessAccount"].as_manager()
 
     class Meta:
+        verbose_name = "WhatsApp account"
         permissions = [("read_templates", "Can have the templates read from Meta")]
 
     def __str__(self) -> str:
@@ -107,7 +115,9 @@ class BusinessAccount(models.Model):
 class PhoneNumber(models.Model):
     """A number we send from; throughput and quality live here."""
 
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    org = models.ForeignKey(
+        Organization, verbose_name="organisation", on_delete=models.PROTECT, related_name="+"
+    )
     account = models.ForeignKey(BusinessAccount, on_delete=models.PROTECT, related_name="numbers")
     phone_number_id = models.CharField(
         max_length=32, unique=True, help_text="Meta's id of the number, not the number itself."
@@ -142,7 +152,9 @@ class PhoneNumber(models.Model):
 class ServiceWindow(models.Model):
     """When a person last wrote to a number: free-form messages may go for 24 hours after."""
 
-    org = models.ForeignKey(Organization, on_delete=models.CASCADE, related_name="+")
+    org = models.ForeignKey(
+        Organization, verbose_name="organisation", on_delete=models.CASCADE, related_name="+"
+    )
     phone_number = models.ForeignKey(PhoneNumber, on_delete=models.CASCADE, related_name="+")
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="+")
     last_inbound_at = models.DateTimeField()

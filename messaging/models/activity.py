@@ -17,7 +17,11 @@ class Activity(models.Model):
 
     minute = models.DateTimeField(help_text="Its beginning, by when we learned of it.")
     org = models.ForeignKey(
-        Organization, on_delete=models.CASCADE, related_name="+", db_index=False
+        Organization,
+        verbose_name="organisation",
+        on_delete=models.CASCADE,
+        related_name="+",
+        db_index=False,
     )
     phone_number = models.ForeignKey(
         PhoneNumber, on_delete=models.CASCADE, related_name="+", db_index=False

@@ -39,6 +39,7 @@ class BulkOperation(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     org = models.ForeignKey(
         Organization,
+        verbose_name="organisation",
         on_delete=models.PROTECT,
         null=True,
         related_name="+",
@@ -113,7 +114,9 @@ class Discard(models.Model):
     message = models.OneToOneField(
         OutboundMessage, on_delete=models.CASCADE, primary_key=True, related_name="discard"
     )
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    org = models.ForeignKey(
+        Organization, verbose_name="organisation", on_delete=models.PROTECT, related_name="+"
+    )
     operation = models.ForeignKey(
         BulkOperation, on_delete=models.CASCADE, null=True, related_name="discards", db_index=False
     )

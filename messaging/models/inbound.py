@@ -14,7 +14,9 @@ from orgs.tenancy import TenantQuerySet
 class InboundMessage(models.Model):
     """One message of a person; its text is kept only as long as configured."""
 
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    org = models.ForeignKey(
+        Organization, verbose_name="organisation", on_delete=models.PROTECT, related_name="+"
+    )
     phone_number = models.ForeignKey(PhoneNumber, on_delete=models.PROTECT, related_name="+")
     contact = models.ForeignKey(Contact, on_delete=models.CASCADE, related_name="+")
     provider_message_id = models.CharField(max_length=255)

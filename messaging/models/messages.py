@@ -73,7 +73,11 @@ class OutboundMessage(models.Model):
     # Each index of this table is written twice for each message sent: none that another covers,
     # nor one for the rare removal of a number.
     org = models.ForeignKey(
-        Organization, on_delete=models.PROTECT, related_name="+", db_index=False
+        Organization,
+        verbose_name="organisation",
+        on_delete=models.PROTECT,
+        related_name="+",
+        db_index=False,
     )
     phone_number = models.ForeignKey(
         PhoneNumber, on_delete=models.PROTECT, related_name="+", db_index=False
@@ -187,9 +191,10 @@ class OutboundMessage(models.Model):
                 name="idx_outbound_message_dead",
             ),
             # Only failed messages pay for these: groups and counts by whatever they have in
-            # common, and the list and operations on all that match, which go by id.
+            # common, and the list and operations on all that match, which go by id. The first
+            # ends with the id, so that thousands of one cause are found without their rows.
             models.Index(
-                fields=["error_code", "org", "failed_at", "phone_number", "template_name"],
+                fields=["error_code", "org", "failed_at", "phone_number", "template_name", "id"],
                 condition=Q(status=Status.FAILED),
                 name="idx_dead_letter_cause",
             ),
@@ -316,6 +321,7 @@ class MessageEvent(AppendOnlyModel):
     )
     org = models.ForeignKey(
         Organization,
+        verbose_name="organisation",
         on_delete=models.PROTECT,
         related_name="+",
         db_constraint=False,

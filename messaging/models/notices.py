@@ -12,7 +12,9 @@ from orgs.tenancy import TenantQuerySet
 class ProviderNotice(models.Model):
     """One thing told once, about the account, one of its numbers or one of its templates."""
 
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    org = models.ForeignKey(
+        Organization, verbose_name="organisation", on_delete=models.PROTECT, related_name="+"
+    )
     account = models.ForeignKey(BusinessAccount, on_delete=models.CASCADE, related_name="notices")
     topic = models.CharField(max_length=64, help_text="The webhook field.")
     event = models.CharField(max_length=64, blank=True, help_text="Meta's word for it.")
@@ -27,10 +29,12 @@ class ProviderNotice(models.Model):
     objects = TenantQuerySet["ProviderNotice"].as_manager()
 
     class Meta:
+        verbose_name = "notice from Meta"
+        verbose_name_plural = "notices from Meta"
         indexes = [
             models.Index(fields=["account", "-occurred_at"], name="idx_notice_account"),
             models.Index(fields=["recorded_at"], name="idx_notice_recorded"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.topic} {self.event}".strip()
+        return f"{self.topic} {self.event}".strip().replace("_", " ").lower()

@@ -14,7 +14,9 @@ from orgs.tenancy import TenantQuerySet
 class Erasure(models.Model):
     """A request to erase a person, and how far it has come; in the end it holds ids only."""
 
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    org = models.ForeignKey(
+        Organization, verbose_name="organisation", on_delete=models.PROTECT, related_name="+"
+    )
     contact = models.OneToOneField(Contact, on_delete=models.PROTECT, related_name="+")
     actor = models.CharField(max_length=64)
     reason = models.CharField(max_length=500)

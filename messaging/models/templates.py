@@ -39,7 +39,9 @@ class MessageTemplate(models.Model):
         ARCHIVED = "ARCHIVED", "Archived"
         LOCKED = "LOCKED", "Locked"
 
-    org = models.ForeignKey(Organization, on_delete=models.PROTECT, related_name="+")
+    org = models.ForeignKey(
+        Organization, verbose_name="organisation", on_delete=models.PROTECT, related_name="+"
+    )
     account = models.ForeignKey(BusinessAccount, on_delete=models.CASCADE, related_name="templates")
     template_id = models.CharField(max_length=32, blank=True, help_text="Meta's id.")
     name = models.CharField(max_length=512)

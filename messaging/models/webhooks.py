@@ -51,6 +51,7 @@ class WebhookDelivery(models.Model):
     )
     only_org = models.ForeignKey(
         Organization,
+        verbose_name="only this organisation",
         on_delete=models.PROTECT,
         null=True,
         blank=True,
@@ -109,6 +110,7 @@ class WebhookEvent(models.Model):
     delivery = models.ForeignKey(WebhookDelivery, on_delete=models.CASCADE, related_name="events")
     org = models.ForeignKey(
         Organization,
+        verbose_name="organisation",
         on_delete=models.PROTECT,
         null=True,
         related_name="+",

@@ -38,6 +38,9 @@ class _Within(BaseModelAdminMixin):
 class ScopedInline(_Within):
     """Mixed into every inline: the rows of a page need not all belong to one organisation."""
 
+    # What a row is called in the log says nothing that its columns do not say better.
+    hide_title = True
+
 
 class Scoped(_Within, ModelAdmin):
     """Mixed into every admin class of rows that belong to an organisation.
@@ -45,6 +48,8 @@ class Scoped(_Within, ModelAdmin):
     How a row gets to its organisation stands in its queryset class (orgs.tenancy).
     """
 
+    # What a list says in which nothing is, and no filter is the reason.
+    when_empty = ""
     # Fields that may stand in the address of the list without being among its filters.
     linked_by: tuple[str, ...] = ()
 
@@ -98,6 +103,8 @@ class OfInstallation(ModelAdmin):
 
     Whoever is limited to some organisations has no page of it, whatever the permissions say.
     """
+
+    when_empty = ""
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         """Say whether the entry is shown."""

@@ -41,8 +41,10 @@ class ApiKeyAdmin(Scoped, ModelAdmin[ApiKey]):
     list_filter = ["org", "revoked_at"]
     list_select_related = ["org"]
     search_fields = ["name", "prefix"]
-    fields = ["org", "name", "prefix", "scopes", "created_at", "last_used_at", "revoked_at"]
+    fields = ["org", "name", "prefix", "scope_names", "created_at", "last_used_at", "revoked_at"]
+    readonly_fields = ["scope_names"]
     actions = ["revoke_selected"]
+    when_empty = "An organisation's own software needs a key to send; issue one."
 
     def get_fields(self, _request: HttpRequest, obj: ApiKey | None = None) -> list[str]:
         """A new one has a name and scopes; the hash of its secret is nobody's business."""

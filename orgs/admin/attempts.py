@@ -24,6 +24,7 @@ class AttemptAdmin(ReadOnly, OfInstallation, ModelAdmin[AccessAttempt]):
     ordering = ["-attempt_time"]
     fields = ["username", "ip_address", "user_agent", "failures_since_start", "attempt_time"]
     actions = ["let_in_selected"]
+    when_empty = "Nobody has typed a wrong password since they last logged in."
 
     @admin.action(description="Let in again", permissions=["reset"])
     def let_in_selected(

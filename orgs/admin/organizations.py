@@ -21,6 +21,7 @@ class OrganizationAdmin(Scoped, ModelAdmin[Organization]):
     list_filter = ["is_active"]
     search_fields = ["org_id", "name"]
     ordering = ["org_id"]
+    when_empty = "An organisation is who messages are sent for; add the first."
 
     def get_readonly_fields(self, _request: HttpRequest, obj: Any = None) -> list[str]:
         """The public id is what clients know: it stays."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.decorators import action
+from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from orgs import audit, roles, second_factor, staff
-from orgs.admin import confirming
+from orgs.admin import confirming, showing
 from orgs.admin.access import OfInstallation, ScopedInline
 from orgs.models import Membership
 
@@ -93,7 +95,26 @@ class UserAdmin(_Recorded, DjangoUserAdmin[User], ModelAdmin[User]):
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     inlines = [MembershipInline]
+    list_display = ["username", "email", "role_names", "reach_names", "is_active"]
+    list_filter = ["is_active", "is_superuser", "groups"]
     actions_detail = ["remove_second_factor"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        """Read roles and organisations with the people."""
+        rows: QuerySet[User] = super().get_queryset(request)
+        return rows.prefetch_related("groups", "memberships__org")
+
+    @display(description="Roles")
+    def role_names(self, user: User) -> str:
+        """Return what they may do, in a word."""
+        names = ["Superuser"] if user.is_superuser else []
+        return ", ".join([*names, *(group.name for group in user.groups.all())]) or "–"
+
+    @display(description="Limited to")
+    def reach_names(self, user: User) -> str:
+        """Return the organisations they are limited to."""
+        memberships: Any = user.memberships
+        return ", ".join(sorted(str(row.org) for row in memberships.all())) or "–"
 
     def get_inlines(self, request: HttpRequest, obj: User | None = None) -> list[Any]:
         """Memberships belong to somebody who is there already."""
@@ -162,6 +183,21 @@ class UserAdmin(_Recorded, DjangoUserAdmin[User], ModelAdmin[User]):
 @admin.register(Group)
 class GroupAdmin(_Recorded, DjangoGroupAdmin, ModelAdmin[Group]):
     """Roles; the built-in ones follow a table in the code, others are made here."""
+
+    readonly_fields = ["rights"]
+
+    def get_fields(self, request: HttpRequest, obj: Group | None = None) -> Any:
+        """Show the rights in words where they are not to be chosen."""
+        return ["name", "permissions" if self.has_change_permission(request, obj) else "rights"]
+
+    @display(description="May")
+    def rights(self, group: Group) -> str:
+        """Return what the role may do, by part of the console."""
+        found: dict[str, list[str]] = {}
+        for right in group.permissions.select_related("content_type"):
+            part = apps.get_app_config(right.content_type.app_label).verbose_name
+            found.setdefault(str(part), []).append(right.name.removeprefix("Can "))
+        return showing.facts(found)
 
     def snapshot(self, obj: Group) -> dict[str, Any]:
         """Return name and permissions."""

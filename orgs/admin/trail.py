@@ -10,11 +10,13 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.db.models import QuerySet
 from django.http import HttpRequest, StreamingHttpResponse
 from django.utils.dateparse import parse_datetime
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import FieldTextFilter, RangeDateTimeFilter
 from unfold.decorators import action, display
 
 from orgs import actors, audit, staff, trail
+from orgs.admin import showing
 from orgs.admin.access import ReadOnly, Scoped
 from orgs.models import AuditEvent
 
@@ -64,6 +66,9 @@ class AuditEventAdmin(ReadOnly, Scoped, ModelAdmin[AuditEvent]):
     """Newest first, without a count of all: the trail only grows."""
 
     list_display = ["at", "who", "action", "target", "org", "reason"]
+    fields = ["at", "who", "action", "target", "org", "reason", "was", "became"]
+    readonly_fields = fields
+    when_empty = "What people, keys and commands do is written here as they do it."
     list_filter = [
         "org",
         ("actor", _Exact),
@@ -87,8 +92,20 @@ class AuditEventAdmin(ReadOnly, Scoped, ModelAdmin[AuditEvent]):
     @display(description="Actor")
     def who(self, event: AuditEvent) -> str:
         """Return the name, and what the filter takes where that is another."""
-        name = str(event.who)  # type: ignore[attr-defined]  # annotated
-        return name if name == event.actor else f"{name} ({event.actor})"
+        name = actors.in_words(str(event.who))  # type: ignore[attr-defined]  # annotated
+        if name == event.actor:
+            return name
+        return format_html('{} <span class="console-asof">{}</span>', name, event.actor)
+
+    @display(description="Before")
+    def was(self, event: AuditEvent) -> str:
+        """Return what was changed, as it was."""
+        return showing.facts(event.before)
+
+    @display(description="After")
+    def became(self, event: AuditEvent) -> str:
+        """Return what it became."""
+        return showing.facts(event.after)
 
     @action(description="Export as CSV", permissions=["export"], url_path="export-csv")
     def export_csv(self, request: HttpRequest) -> StreamingHttpResponse:

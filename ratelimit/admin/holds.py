@@ -21,17 +21,25 @@ from ratelimit.models import Hold
 class HoldAdmin(Scoped, ModelAdmin[Hold]):
     """Staff see what is held and may lift it when the cause is gone."""
 
-    list_display = ["scope", "key", "org", "cause_label", "code", "opened_at", "until", "probe_at"]
+    list_display = ["key", "scope", "org", "cause_label", "opened_at", "ends"]
     list_filter = ["scope", "cause", "org"]
     list_select_related = ["org"]
     search_fields = ["key"]
     ordering = ["-opened_at"]
     actions = ["lift_selected"]
+    when_empty = "Nothing stands still: no number, template, account or app is held."
 
     @display(description="Cause", label=True)
     def cause_label(self, hold: Hold) -> str:
         """Return why it stands still."""
         return Hold.Cause(hold.cause).label
+
+    @display(description="Ends", ordering="until")
+    def ends(self, hold: Hold) -> str:
+        """Return when it ends by itself, or is next tried."""
+        if hold.until:
+            return f"{hold.until:%d %b %H:%M:%S}"
+        return f"tried again {hold.probe_at:%H:%M:%S}" if hold.probe_at else "when lifted"
 
     @admin.action(description="Lift selected holds", permissions=["lift"])
     def lift_selected(self, request: HttpRequest, queryset: QuerySet[Hold]) -> HttpResponse | None:

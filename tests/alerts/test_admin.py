@@ -83,6 +83,27 @@ class TestIncidents:
         assert AuditEvent.objects.get(action="alert.acknowledged").target == f"alert:{alert.pk}"
         assert "Acknowledged" in client.get(ALERTS).content.decode()
 
+    def test_what_the_installation_calls_its_routes_is_not_for_everybody(self, client, bob, org):
+        alert = incident("Trouble", org)
+        for name, of in (("Whole house", None), ("Our chat", org)):
+            Notice.objects.create(
+                alert=alert,
+                org=org,
+                route=Route.objects.create(name=name, outlet="email", org=of),
+                outlet="email",
+                kind="opened",
+                severity="warning",
+                content={},
+                next_try_at=timezone.now(),
+                created_at=timezone.now(),
+            )
+        page = reverse("admin:alerts_alert_change", args=[alert.pk])
+        text = client.get(page).content.decode()
+        assert "Our chat" in text
+        assert "Whole house" not in text
+        client.force_login(User.objects.create_superuser("ada", password="x"))
+        assert "Whole house" in client.get(page).content.decode()
+
     def test_staff_mute_until_a_time_and_unmute(self, client, boss):
         alert = incident("Trouble")
         until = timezone.now() + timedelta(hours=2)

@@ -133,11 +133,14 @@ def test_what_a_muted_one_does_not_say_is_not_counted(world, monkeypatch):
     assert metrics.DEAD_LETTERS.value() == 1
 
 
-def test_the_end_of_a_muted_one_is_not_told(world):
+def test_the_end_of_a_muted_one_is_told_when_the_silence_ends(world):
     world.check(trouble())
     handling.mute(
         Alert.objects.all(), world.now + timedelta(hours=3), actor="user:1", reason="Known"
     )
+    assert world.check(after=5) == []
+    assert world.check(after=60) == []
+    assert world.check(after=120) == ["resolved"]
     assert world.check(after=5) == []
 
 

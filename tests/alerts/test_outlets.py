@@ -18,6 +18,7 @@ from alerts import delivery, metrics, notices, reports
 from alerts.incidents import Kind, Step
 from alerts.models import Alert, Notice, Route
 from alerts.outlets import http
+from alerts.testing import send_test
 from messaging.states import Status
 from orgs import database
 from orgs.encryption import DecryptionError
@@ -296,6 +297,23 @@ def test_a_newer_notice_overtakes_one_that_waits(web, alert, settings):
     first, second = tell(alert, Kind.RESOLVED)
     assert (first.state, first.error) == (State.GIVEN_UP, notices.OVERTAKEN)
     assert second.state == State.SENT
+
+
+def test_a_route_that_was_switched_off_tells_nothing_more(web, alert):
+    route = slack_route(web)
+    notices.write([Step(alert, Kind.OPENED)], database.now())
+    Route.objects.filter(pk=route.pk).update(is_active=False)
+    delivery.deliver_due()
+    of_route = Notice.objects.get(route=route)
+    assert (of_route.state, of_route.error) == (State.GIVEN_UP, delivery.SWITCHED_OFF)
+    assert of_route.attempts == 0
+
+
+def test_a_route_that_is_off_can_be_tried_out(web):
+    route = slack_route(web)
+    Route.objects.filter(pk=route.pk).update(is_active=False)
+    (notice,) = send_test([route], with_settings=False)
+    assert notice.state == State.SENT
 
 
 def test_it_is_given_up_in_the_end(web, alert, settings):

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page
 
 from messaging.management.demo.scenarios import REVOKED, SCENARIOS, WITHOUT_CONSENT, body
 from tests.browser import pages
+from tests.browser.scene import scene as scene
 from tests.e2e.stack import Stack
 
 pytestmark = [pytest.mark.e2e, pytest.mark.pictures]
@@ -76,21 +77,26 @@ def test_pictures(browser: Browser, demo: Stack, suffix, theme, viewport, names)
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("theme", pages.THEMES)
-def test_pictures_of_every_page(browser: Browser, demo: Stack, theme: str):
-    """What the sidebar leads to, and the first row of each list: to look at, kept by nobody."""
-    context = {"viewport": pages.WIDE, "color_scheme": theme}
-    with pages.watched(browser, demo.base_url, **context) as page:
-        pages.log_in_by_form(page, "ada", PASSWORD)
-        links = page.locator("#nav-sidebar a[href^='/admin/']")
-        for path in sorted({link.get_attribute("href") or "" for link in links.all()}):
-            page.goto(path)
-            name = path.removeprefix("/admin/").strip("/").replace("/", "-") or "dashboard"
-            pages.picture(page, f"pages/{name}-{theme}")
-            first = page.locator(FIRST)
-            if first.count():
-                page.goto(first.first.get_attribute("href") or "")
-                pages.picture(page, f"pages/{name}-row-{theme}")
+@pytest.mark.parametrize(
+    ("theme", "viewport"),
+    [("light", pages.WIDE), ("dark", pages.WIDE), ("dark", pages.NARROW)],
+    ids=["light", "dark", "phone"],
+)
+def test_pictures_of_every_page(open_page, staff, scene: dict[str, str], theme, viewport, settings):
+    """To look at; kept by nobody."""
+    settings.OUTBOUND_TOTP = "optional"
+    page = open_page(staff, viewport=viewport, color_scheme=theme)
+    size = "phone" if viewport == pages.NARROW else theme
+    for name, address in scene.items():
+        page.set_viewport_size(viewport)
+        page.goto(address)
+        page.wait_for_load_state("load")
+        # A window as tall as the page: what is fixed at its end hides nothing.
+        tall = page.evaluate(
+            "Math.max(...[...document.querySelectorAll('*')].map(e => e.scrollHeight))"
+        )
+        page.set_viewport_size({**viewport, "height": max(viewport["height"], min(tall, 4000))})
+        pages.picture(page, f"pages/{name}-{size}", whole=False)
 
 
 def _discard_some(page: Page) -> None:

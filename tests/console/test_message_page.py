@@ -23,6 +23,7 @@ from ratelimit.holds import HoldRequest
 from ratelimit.models import Hold, WhatsAppRateLimit
 from tests.factories.consent import ConsentFactory
 from tests.factories.messaging import AttemptFactory, MessageFactory, TemplateFactory
+from tests.factories.orgs import staff_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
@@ -112,6 +113,29 @@ def test_the_timeline_tells_of_every_source_in_order(client, staff, failed):
     assert "number corrected" in html
     assert "wamid.abc" in html
     assert "Hi " in html  # the template as a picture
+
+
+def test_who_lifted_what_holds_others_too_is_not_for_everybody(client, failed, org):
+    app = failed.phone_number.account.app.app_id
+    actor = staff_user(orgs=())
+    audit.record(
+        [
+            audit.Entry(None, f"user:{actor.pk}", "hold.lifted", f"app:{app}", "called globex"),
+            audit.Entry(
+                org.pk, f"user:{actor.pk}", "hold.lifted", f"organization:{org.org_id}", "ours"
+            ),
+        ]
+    )
+    OutboundMessage.objects.filter(pk=failed.pk).update(updated_at=database.now())
+    page = reverse("admin:messaging_outboundmessage_change", args=[failed.pk])
+    client.force_login(staff_user("view_outboundmessage", orgs=(org,)))
+    text = client.get(page).content.decode()
+    assert text.count("Hold lifted") == 2
+    assert text.count(f"by {actor.get_username()}") == 1
+    assert "ours" in text
+    assert "called globex" not in text
+    client.force_login(staff_user("view_outboundmessage"))
+    assert "called globex" in client.get(page).content.decode()
 
 
 def test_neither_the_phone_nor_the_words_are_told(client, staff, failed):

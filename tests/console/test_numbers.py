@@ -12,11 +12,12 @@ from django.utils import timezone
 
 from messaging import circuit
 from messaging.models import MetaApp, PhoneNumber
+from messaging.providers.whatsapp import api
 from orgs.models import AuditEvent
 from ratelimit import holds
 from ratelimit.holds import HoldRequest
 from ratelimit.models import FailureStreak, Hold
-from tests.factories.messaging import MetaAppFactory
+from tests.factories.messaging import BusinessAccountFactory, MetaAppFactory
 from tests.factories.orgs import staff_user
 from tests.messaging.providers.servers import answer, read_request, serving
 
@@ -108,7 +109,7 @@ class TestConnecting:
 
     def test_a_new_app_needs_its_secrets(self, client, staff, org, meta):
         page = client.post(CONNECT, wanted(org, app_secret="")).content.decode()
-        assert "Needed, because this app is not connected yet." in page
+        assert "Needed, because this app is not among yours yet." in page
         assert not PhoneNumber.objects.exists()
 
     def test_another_organisations_number_is_not_taken(
@@ -125,6 +126,39 @@ class TestConnecting:
         page = client.post(CONNECT, wanted(org, app_id=app.app_id)).content.decode()
         assert "you may not change it" in page
         assert MetaApp.objects.get().app_secret == app.app_secret
+
+    def test_another_organisations_app_is_used_by_whoever_knows_its_secret(
+        self, client, org, other_org, meta
+    ):
+        app = BusinessAccountFactory(org=other_org).app
+        client.force_login(staff_user("add_phonenumber", orgs=(org,)))
+        page = client.post(CONNECT, wanted(org, app_id=app.app_id, app_secret="")).content.decode()
+        assert "Needed, because this app is not among yours yet." in page
+        assert not PhoneNumber.objects.exists()
+        known = {"app_id": app.app_id, "app_secret": app.app_secret, "verify_token": ""}
+        client.post(CONNECT, wanted(org, **known))
+        assert PhoneNumber.objects.get().account.app == app
+
+    def test_an_app_of_theirs_needs_no_secret(self, client, org, meta):
+        app = BusinessAccountFactory(org=org).app
+        client.force_login(staff_user("add_phonenumber", orgs=(org,)))
+        client.post(CONNECT, wanted(org, app_id=app.app_id, app_secret="", verify_token=""))
+        assert PhoneNumber.objects.get().account.app == app
+
+    def test_a_secret_that_changes_while_meta_is_asked_stays_changed(
+        self, client, staff, org, meta, monkeypatch
+    ):
+        app = MetaAppFactory()
+        real = api.fetch_phone_number
+
+        def meanwhile(*arguments: str):
+            MetaApp.objects.filter(pk=app.pk).update(app_secret="rotated")
+            return real(*arguments)
+
+        monkeypatch.setattr(api, "fetch_phone_number", meanwhile)
+        client.post(CONNECT, wanted(org, app_id=app.app_id, app_secret="", verify_token=""))
+        assert PhoneNumber.objects.exists()
+        assert MetaApp.objects.get().app_secret == "rotated"
 
 
 @pytest.fixture

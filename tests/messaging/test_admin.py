@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -14,6 +15,7 @@ from django.utils import timezone
 from consent import taking
 from consent.models import Consent
 from messaging import connect
+from messaging.admin.accounts import BusinessAccountForm
 from messaging.models import BusinessAccount, MessageEvent, MetaApp, OutboundMessage
 from messaging.providers.whatsapp.api import ApiError
 from messaging.states import Status
@@ -273,6 +275,48 @@ class TestSecrets:
         audit = AuditEvent.objects.get(action="businessaccount.changed")
         assert "fresh-token" not in str(audit.after)
         assert "access_token" in audit.after["fields"]
+
+
+@pytest.mark.postgres
+@pytest.mark.django_db(transaction=True)
+def test_meta_is_asked_about_a_token_in_no_transaction(client, number, monkeypatch):
+    client.force_login(User.objects.create_superuser("ada", password="x"))
+    account, asked = number.account, []
+
+    def look(waba_id: str, access_token: str) -> str:
+        asked.append((waba_id, access_token, connection.in_atomic_block, connection.connection))
+        return "Shop"
+
+    monkeypatch.setattr(connect, "check_token", look)
+    url = reverse("admin:messaging_businessaccount_change", args=[account.pk])
+    fields = {name: getattr(account, name) for name in ("waba_id", "portfolio_tier")}
+    answer = client.post(
+        url,
+        {
+            **fields,
+            "org": account.org_id,
+            "app": account.app_id,
+            "access_token": "fresh-token",
+        },
+    )
+    assert answer.status_code == 302
+    assert asked == [(account.waba_id, "fresh-token", False, None)]
+    assert BusinessAccount.objects.get().access_token == "fresh-token"
+
+
+def test_a_token_meta_was_not_asked_about_is_not_taken(number):
+    form = BusinessAccountForm(
+        {
+            "org": number.org_id,
+            "app": number.account.app_id,
+            "waba_id": number.account.waba_id,
+            "portfolio_tier": 0,
+            "access_token": "unknown",
+        },
+        instance=number.account,
+    )
+    form.told = {}
+    assert "It was not tried with Meta" in str(form.errors["access_token"])
 
 
 def test_consents_are_revoked_with_an_audit_row(client, staff, failed):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from contextlib import suppress
 
 import pytest
 from django.db import connection
@@ -66,3 +67,28 @@ def test_stopping_waits_for_the_batch_and_lets_no_other_begin(monkeypatch):
     operation.refresh_from_db()
     assert (operation.state, operation.counts) == ("STOPPED", {"requeued": 2})
     assert OutboundMessage.objects.dead().count() == 8
+
+
+def test_two_at_once_do_not_begin_more_than_may_run(monkeypatch):
+    monkeypatch.setattr(bulk, "MOST_RUNNING", 1)
+    dead(PhoneNumberFactory(), 2)
+    counting = threading.Barrier(2, timeout=2)
+    real = bulk.targets
+
+    def slowly(operation: BulkOperation):
+        # Whoever has counted what runs waits for the other to have counted too.
+        with suppress(threading.BrokenBarrierError):
+            counting.wait()
+        return real(operation)
+
+    monkeypatch.setattr(bulk, "targets", slowly)
+
+    def begin(place: int) -> bool:
+        try:
+            requeue_all([ADA, BOB][place])
+        except bulk.TooManyError:
+            return False
+        return True
+
+    assert sorted(at_once(2, begin)) == [False, True]
+    assert BulkOperation.objects.count() == 1
