@@ -106,7 +106,10 @@ def write(sums: Mapping[Key, float], *, common: bool = False) -> None:
             shard = str(COMMON) if common else "pg_backend_pid()"
             cursor.execute(
                 _ADD_ON_POSTGRES.format(shard=shard),
-                [[name for name, _ in keys], [text for _, text in keys], [sums[k] for k in keys]],
+                [
+                    *([name for name, _ in keys], [text for _, text in keys]),
+                    [float(sums[key]) for key in keys],  # psycopg takes no list of both kinds
+                ],
             )
         else:
             now = database.now()

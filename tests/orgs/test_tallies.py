@@ -113,3 +113,13 @@ def test_what_could_not_be_published_is_published_later(monkeypatch):
             measures.publish()
     measures.publish()
     assert tallies.totals()["outbound_test_measured_total", '{"word":"late"}'] == 4
+
+
+@pytest.mark.django_db
+@pytest.mark.core
+def test_whole_numbers_and_others_are_written_together():
+    tallies.write({("outbound_test_a", "{}"): 1, ("outbound_test_b", "{}"): 0.5}, common=True)
+    assert tallies.totals("outbound_test_a", "outbound_test_b") == {
+        ("outbound_test_a", "{}"): 1,
+        ("outbound_test_b", "{}"): 0.5,
+    }
