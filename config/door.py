@@ -2,8 +2,8 @@
 
 What is kept is answered here, by the function the view calls, with the headers that Django's
 middleware adds, and counted as any other request. Everything else is Django's: other addresses,
-methods and hosts, plain HTTP that is to be redirected, bodies without a length or too long, and
-what is refused.
+methods and hosts, plain HTTP that is to be redirected, bodies without a length or too long, what is
+refused, and faults.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 VIEW, VIEW_OF_APP = "whatsapp-webhook", "whatsapp-webhook-app"
-REFUSED = frozenset({401, 403})
+LEFT_TO_DJANGO = frozenset({401, 403, 500})
 KNOWN_HOSTS = 64  # names that are remembered, ours or not
 
 Kind = tuple[str, bool, int]  # the view, whether the request is secure, the status of the answer
@@ -61,7 +61,7 @@ class Door:
             return self._django(environ, start)
         body = environ["wsgi.input"].read(length)
         status = _receive(body, environ, app_id)
-        if status in REFUSED:
+        if status in LEFT_TO_DJANGO:
             environ["wsgi.input"] = BytesIO(body)
             return self._django(environ, start)
         headers = _usual_headers(is_secure=is_secure) + webhooks.headers_of(status)
@@ -80,6 +80,8 @@ def _receive(body: bytes, environ: WSGIEnvironment, app_id: str) -> int:
     signature, org_id = environ.get("HTTP_X_HUB_SIGNATURE_256"), environ.get("HTTP_X_ORG_ID")
     try:
         return webhooks.receive(body, signature, app_id or None, org_id)
+    except Exception:  # noqa: BLE001 - Django meets the same again, and tells of it as of any fault
+        return 500
     finally:
         database.release_connection()
 

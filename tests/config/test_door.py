@@ -128,3 +128,11 @@ def _samples() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
         and not sample.name.endswith(("_created", "_seconds_sum", "_method_sum"))
         and not ("latency" in sample.name and sample.name.endswith("_bucket"))
     }
+
+
+def test_a_fault_is_answered_by_django(through, number, monkeypatch):
+    def broken(*_arguments: Any) -> None:
+        raise RuntimeError("unforeseen")
+
+    monkeypatch.setattr(inbox, "store", broken)
+    assert post(through, payload(number)).status_code == 500
