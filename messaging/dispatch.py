@@ -37,7 +37,7 @@ from ratelimit.holds import HoldRequest
 
 logger = logging.getLogger(__name__)
 
-Answered = tuple[Claimed, Result]
+Answered = acceptance.Answered
 
 
 def outgoing(claim: Claim) -> list[Outgoing]:
