@@ -1,14 +1,15 @@
-"""A shorter way in for webhooks: Django's own costs several times what keeping a delivery does.
+"""A shorter way in where requests are many: Django's own costs several times what the work does.
 
-What is kept is answered here, by the function the view calls, with the headers that Django's
+What goes well is answered here, by the function the view calls, with the headers that Django's
 middleware adds, and counted as any other request. Everything else is Django's: other addresses,
-methods and hosts, plain HTTP that is to be redirected, bodies without a length or too long, what is
-refused, and faults.
+methods and hosts, plain HTTP that is to be redirected, bodies without a length or too long. What
+was refused or failed here it is told, so that it does nothing twice (`orgs.shortcut`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from http.client import responses
 from io import BytesIO
@@ -25,17 +26,35 @@ from django.middleware.security import SecurityMiddleware
 from django.urls import reverse
 from django_prometheus.middleware import Metrics
 
-from messaging.api import webhooks
-from orgs import database
+from messaging.api import messages, webhooks
+from orgs import database, shortcut
+from orgs.shortcut import Answer
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-VIEW, VIEW_OF_APP = "whatsapp-webhook", "whatsapp-webhook-app"
-LEFT_TO_DJANGO = frozenset({401, 403, 500})
 KNOWN_HOSTS = 64  # names that are remembered, ours or not
 
 Kind = tuple[str, bool, int]  # the view, whether the request is secure, the status of the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """What answers POSTs to an address, given the last part of the path where it is a variable."""
+
+    view: str  # its name in Django
+    answer: Callable[[bytes, WSGIEnvironment, Any], Answer]
+    largest: str  # the setting that bounds the body
+
+    @property
+    def largest_body(self) -> int:
+        """Return how long a body may be, bytes."""
+        return int(getattr(settings, self.largest))
+
+
+WEBHOOK = Way("whatsapp-webhook", webhooks.receive, "DATA_UPLOAD_MAX_MEMORY_SIZE")
+WEBHOOK_OF_APP = Way("whatsapp-webhook-app", webhooks.receive, "DATA_UPLOAD_MAX_MEMORY_SIZE")
+MESSAGE = Way("message-list", messages.receive, "OUTBOUND_API_MAX_BODY_BYTES")
 
 
 class Door:
@@ -44,55 +63,61 @@ class Door:
     def __init__(self, django: WSGIApplication) -> None:
         """Stand before Django, which must know its addresses by now."""
         self._django = django
-        self._path = reverse(VIEW)
+        self._exact = {reverse(way.view): way for way in (WEBHOOK, MESSAGE)}
+        self._below = {reverse(WEBHOOK.view): WEBHOOK_OF_APP}
         self._counts: dict[Kind, _Counts] = {}
 
     def __call__(self, environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        """Keep the delivery, or have Django answer."""
-        path: str = environ["PATH_INFO"]
-        if not path.startswith(self._path):
+        """Answer what goes well, or have Django answer."""
+        way, argument = self._way_to(environ["PATH_INFO"])
+        if way is None:
             return self._django(environ, start)
         begun = perf_counter()
         is_secure = _is_secure(environ)
-        length = _length(environ)
-        slash, app_id = path[len(self._path) :][:1], path[len(self._path) + 1 :]
-        is_known = (slash == "/" if app_id else not slash) and "/" not in app_id
-        if not is_known or not length or not _is_welcome(environ, is_secure=is_secure):
+        length = _length(environ, way.largest_body)
+        if not length or not _is_welcome(environ, is_secure=is_secure):
             return self._django(environ, start)
         body = environ["wsgi.input"].read(length)
-        status = _receive(body, environ, app_id)
-        if status in LEFT_TO_DJANGO:
+        outcome = _try(way, body, environ, argument)
+        if isinstance(outcome, Exception) or 400 <= outcome.status < 500:
             environ["wsgi.input"] = BytesIO(body)
+            environ[shortcut.OUTCOME] = outcome
             return self._django(environ, start)
-        headers = _usual_headers(is_secure=is_secure) + webhooks.headers_of(status)
-        start(f"{status} {responses[status]}", headers)
-        self._count((VIEW_OF_APP if app_id else VIEW, is_secure, status), length, begun)
-        return [b""]
+        start(f"{outcome.status} {responses[outcome.status]}", _headers(outcome, is_secure))
+        self._count((way.view, is_secure, outcome.status), length, len(outcome.body), begun)
+        return [outcome.body]
 
-    def _count(self, kind: Kind, length: int, begun: float) -> None:
+    def _way_to(self, path: str) -> tuple[Way | None, str | None]:
+        """Return who answers at this path and what its variable part says."""
+        way = self._exact.get(path)
+        if way is not None:
+            return way, None
+        above, _, last = path.rpartition("/")
+        return self._below.get(above) if last else None, last
+
+    def _count(self, kind: Kind, length: int, length_of_answer: int, begun: float) -> None:
         counts = self._counts.get(kind)
         if counts is None:
             counts = self._counts[kind] = _Counts(*kind)
-        counts.add(length, perf_counter() - begun)
+        counts.add(length, length_of_answer, perf_counter() - begun)
 
 
-def _receive(body: bytes, environ: WSGIEnvironment, app_id: str) -> int:
-    signature, org_id = environ.get("HTTP_X_HUB_SIGNATURE_256"), environ.get("HTTP_X_ORG_ID")
+def _try(way: Way, body: bytes, environ: WSGIEnvironment, argument: Any) -> Answer | Exception:
     try:
-        return webhooks.receive(body, signature, app_id or None, org_id)
-    except Exception:  # noqa: BLE001 - Django meets the same again, and tells of it as of any fault
-        return 500
+        return way.answer(body, environ, argument)
+    except Exception as error:  # noqa: BLE001 - Django tells of it, as of any refusal or fault
+        return error
     finally:
         database.release_connection()
 
 
-def _length(environ: WSGIEnvironment) -> int:
+def _length(environ: WSGIEnvironment, largest: int) -> int:
     """Return the length of a POST's body; 0 when it has none or is too long."""
     told = environ.get("CONTENT_LENGTH", "")
     if environ["REQUEST_METHOD"] != "POST" or not (told.isascii() and told.isdigit()):
         return 0
     length = int(told)
-    return length if length <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE else 0
+    return length if length <= largest else 0
 
 
 def _is_welcome(environ: WSGIEnvironment, *, is_secure: bool) -> bool:
@@ -117,15 +142,25 @@ def _is_ours(host: str, allowed: tuple[str, ...]) -> bool:
     return bool(domain) and validate_host(domain, allowed)
 
 
+def _headers(answer: Answer, is_secure: bool) -> list[tuple[str, str]]:  # noqa: FBT001 - of a Kind
+    return [
+        ("Content-Type", answer.content_type),
+        ("Content-Length", str(len(answer.body))),
+        *_usual_headers(is_secure=is_secure),
+        *answer.headers,
+    ]
+
+
 @cache
 def _usual_headers(*, is_secure: bool) -> list[tuple[str, str]]:
-    """Return the headers Django's middleware gives to an answer without a body."""
+    """Return the headers Django's middleware gives to every answer."""
     scheme = "https" if is_secure else "http"
     environ = {"REQUEST_METHOD": "POST", "wsgi.url_scheme": scheme, "wsgi.input": BytesIO()}
     request = WSGIRequest(environ)
     answer: Any = HttpResponse()
     for middleware in (XFrameOptionsMiddleware, CommonMiddleware, SecurityMiddleware):
         answer = middleware(lambda _: HttpResponse()).process_response(request, answer)
+    del answer["Content-Type"], answer["Content-Length"]
     return list(answer.items())
 
 
@@ -152,11 +187,11 @@ class _Counts:
             known.requests_latency_by_view_method.labels(view, method),
         )
 
-    def add(self, length: int, seconds: float) -> None:
+    def add(self, length: int, length_of_answer: int, seconds: float) -> None:
         """Count one request."""
         for counter in self._one_each:
             counter.inc()
         self._lengths.observe(length)
-        self._lengths_of_answers.observe(0)
+        self._lengths_of_answers.observe(length_of_answer)
         for histogram in self._times:
             histogram.observe(seconds)

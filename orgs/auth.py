@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,21 +28,7 @@ class ApiKeyAuthentication(BaseAuthentication):
 
     def authenticate(self, request: Request) -> tuple[KeyPrincipal, ApiKey] | None:
         """Return the principal and its key; raise Problem 401 or 403."""
-        scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not secret.strip():
-            raise _unauthenticated("Send your API key as Authorization: Bearer <key>.")
-        key = keys.find(secret.strip())
-        if key is None:
-            raise _unauthenticated("This API key is not valid or has been revoked.")
-        if not key.org.is_active:
-            raise Problem(
-                403, "org_inactive", "Not allowed", "This organisation has been made inactive."
-            )
-        org_id = request.headers.get("X-Org-Id")
-        if org_id is not None and org_id != key.org.org_id:
-            raise Problem(
-                403, "org_mismatch", "Not allowed", "X-Org-Id is not the organisation of this key."
-            )
+        key = key_in(request.META)
         return KeyPrincipal(key), key
 
     def authenticate_header(self, _request: Request) -> str:
@@ -49,15 +36,40 @@ class ApiKeyAuthentication(BaseAuthentication):
         return "Bearer"
 
 
+def key_in(environ: Mapping[str, Any]) -> ApiKey:
+    """Return the API key in a WSGI environment's headers; raise Problem 401 or 403."""
+    scheme, _, secret = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
+        raise _unauthenticated("Send your API key as Authorization: Bearer <key>.")
+    key = keys.find(secret.strip())
+    if key is None:
+        raise _unauthenticated("This API key is not valid or has been revoked.")
+    if not key.org.is_active:
+        raise Problem(
+            403, "org_inactive", "Not allowed", "This organisation has been made inactive."
+        )
+    org_id = environ.get("HTTP_X_ORG_ID")
+    if org_id is not None and org_id != key.org.org_id:
+        raise Problem(
+            403, "org_mismatch", "Not allowed", "X-Org-Id is not the organisation of this key."
+        )
+    return key
+
+
+def require(key: ApiKey | None, scope: str) -> None:
+    """Raise Problem 403 naming the scope unless the key has it."""
+    if key is None or scope not in key.scopes:
+        detail = f"This API key lacks the scope {scope}."
+        raise Problem(403, "scope_required", "Not allowed", detail)
+
+
 class _HasScope(BasePermission):
     scope = ""
 
     def has_permission(self, request: Request, _view: Any) -> bool:
         """Say whether the key has the scope; raise Problem 403 naming it otherwise."""
-        if isinstance(request.auth, ApiKey) and self.scope in request.auth.scopes:
-            return True
-        detail = f"This API key lacks the scope {self.scope}."
-        raise Problem(403, "scope_required", "Not allowed", detail)
+        require(request.auth if isinstance(request.auth, ApiKey) else None, self.scope)
+        return True
 
 
 class CanSend(_HasScope):

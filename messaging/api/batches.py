@@ -43,7 +43,7 @@ class MessageBatch(APIView):
         wanted = [item for item in parsed if not isinstance(item, Problem)]
         answers = iter(intake.accept(key_of(request).org, wanted, actor_of(request)))
         results = [_result(i if isinstance(i, Problem) else next(answers)) for i in parsed]
-        return rendering.json_response({"results": results})
+        return rendering.json_answer({"results": results}).as_response()
 
 
 def _result(answer: Answer) -> dict[str, Any]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
 from django.db.models import Prefetch
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import generics
@@ -17,7 +20,14 @@ from rest_framework.views import APIView
 from messaging import intake, operations
 from messaging.api import bodies, rendering, schema
 from messaging.api.pages import MessageFilter, NewestFirst
-from messaging.api.requests import actor_of, key_of, raw_json, reason_of
+from messaging.api.requests import (
+    actor_of,
+    key_of,
+    name_of,
+    raw_json,
+    reason_of,
+    require_json,
+)
 from messaging.api.serializers import (
     AcceptedSerializer,
     MessageDetailSerializer,
@@ -28,8 +38,11 @@ from messaging.models import OutboundAttempt, OutboundMessage
 from messaging.models.messages import MessageQuerySet
 from messaging.operations import Instruction
 from messaging.states import Cause
-from orgs.auth import CanRead, CanSend
+from orgs import shortcut
+from orgs.auth import CanRead, CanSend, key_in, require
+from orgs.models import ApiKey
 from orgs.problems import Problem
+from orgs.shortcut import Answer
 
 
 def messages_of(request: Request) -> MessageQuerySet:
@@ -72,14 +85,38 @@ class MessageList(generics.ListAPIView[OutboundMessage]):
     )
     def post(self, request: Request) -> HttpResponse:
         """Queue one message; 200 with Idempotent-Replayed when the key was used before."""
-        wanted = bodies.parse(raw_json(request), request.headers.get("Idempotency-Key"))
-        (answer,) = intake.accept(key_of(request).org, [wanted], actor_of(request))
-        if isinstance(answer, Problem):
-            raise answer
-        body = rendering.accepted(answer)
-        if answer.replayed:
-            return rendering.json_response(body, headers={"Idempotent-Replayed": "true"})
-        return rendering.json_response(body, status=201)
+        found = shortcut.outcome(request.META)
+        if found is None:
+            found = _send(key_of(request), raw_json(request), request.META)
+        return found.as_response()
+
+
+def receive(body: bytes, environ: Mapping[str, Any], _argument: None) -> Answer:
+    """Queue the one message in the body; raise Problem when it, or the key, is refused."""
+    key = key_in(environ)
+    require(key, CanSend.scope)
+    require_json(environ.get("CONTENT_TYPE", ""))
+    answer = _send(key, body, environ)
+    return replace(answer, headers=[*answer.headers, *_usual_headers()])
+
+
+@cache
+def _usual_headers() -> list[tuple[str, str]]:
+    """Return the headers that the framework gives to every answer of the view."""
+    view = MessageList()
+    view.setup(HttpRequest())
+    return list(view.default_response_headers.items())
+
+
+def _send(key: ApiKey, body: bytes, environ: Mapping[str, Any]) -> Answer:
+    wanted = bodies.parse(body, environ.get("HTTP_IDEMPOTENCY_KEY"))
+    (answer,) = intake.accept(key.org, [wanted], name_of(key))
+    if isinstance(answer, Problem):
+        raise answer
+    shown = rendering.accepted(answer)
+    if answer.replayed:
+        return rendering.json_answer(shown, headers=[("Idempotent-Replayed", "true")])
+    return rendering.json_answer(shown, status=201)
 
 
 class MessageDetail(generics.RetrieveAPIView[OutboundMessage]):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
-from django.http import HttpResponse
 from django.utils import timezone
 
 from messaging import waiting as waiting_for
 from messaging.intake import Accepted
 from messaging.models import OutboundMessage
+from orgs.shortcut import Answer
 
 _PRIORITIES = {choice.value: choice.label for choice in OutboundMessage.Priority}
 
@@ -63,13 +63,9 @@ def accepted(answer: Accepted) -> dict[str, Any]:
     return {**message(answer.message), "warnings": warnings}
 
 
-def json_response(
-    content: Any, *, status: int = 200, headers: Mapping[str, str] | None = None
-) -> HttpResponse:
+def json_answer(
+    content: Any, *, status: int = 200, headers: Sequence[tuple[str, str]] = ()
+) -> Answer:
     """Return the content as JSON; times in UTC end in Z, as everywhere in the API."""
-    return HttpResponse(
-        orjson.dumps(content, option=orjson.OPT_UTC_Z),
-        content_type="application/json",
-        status=status,
-        headers=dict(headers or {}),
-    )
+    body = orjson.dumps(content, option=orjson.OPT_UTC_Z)
+    return Answer(status, body, "application/json", headers)

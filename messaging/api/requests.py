@@ -16,14 +16,7 @@ def raw_json(request: Request, limit: int | None = None) -> bytes:
 
     The limit is that of a single message unless another one is given.
     """
-    media_type = (request.content_type or "").partition(";")[0].strip().lower()
-    if media_type != "application/json":
-        raise Problem(
-            415,
-            "unsupported_media_type",
-            "Unsupported media type",
-            "Send the body as application/json.",
-        )
+    require_json(request.content_type or "")
     limit = limit or settings.OUTBOUND_API_MAX_BODY_BYTES
     declared = request.META.get("CONTENT_LENGTH") or "0"
     if (declared.isdigit() and int(declared) > limit) or len(body := _read(request, limit)) > limit:
@@ -34,6 +27,17 @@ def raw_json(request: Request, limit: int | None = None) -> bytes:
             f"At most {limit} bytes.",
         )
     return body
+
+
+def require_json(content_type: str) -> None:
+    """Raise Problem 415 when the body is told to be anything else."""
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        raise Problem(
+            415,
+            "unsupported_media_type",
+            "Unsupported media type",
+            "Send the body as application/json.",
+        )
 
 
 def _read(request: Request, limit: int) -> bytes:
@@ -48,8 +52,13 @@ def key_of(request: Request) -> ApiKey:
 
 
 def actor_of(request: Request) -> str:
-    """Return the name under which the key acts in timeline and audit trail."""
-    return f"key:{key_of(request).prefix}"
+    """Return the name under which the request's key acts in timeline and audit trail."""
+    return name_of(key_of(request))
+
+
+def name_of(key: ApiKey) -> str:
+    """Return the name under which a key acts in timeline and audit trail."""
+    return f"key:{key.prefix}"
 
 
 def reason_of(data: Any) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError, InterfaceError
@@ -12,7 +14,9 @@ from django.views import View
 from django.views.decorators.csrf import csrf_exempt
 
 from messaging import inbox
+from orgs import shortcut
 from orgs.models import Organization
+from orgs.shortcut import Answer
 
 logger = logging.getLogger(__name__)
 
@@ -32,41 +36,37 @@ class WhatsAppWebhook(View):
 
     def post(self, request: HttpRequest, app_id: str | None = None) -> HttpResponse:
         """Keep an authentic delivery; 401 otherwise, 503 when it could not be stored."""
-        try:
-            body = request.body
-        except RequestDataTooBig:
-            return HttpResponse(status=413)
-        given = request.headers
-        status = receive(body, given.get("X-Hub-Signature-256"), app_id, given.get("X-Org-Id"))
-        return HttpResponse(status=status, headers=dict(headers_of(status)))
+        found = shortcut.outcome(request.META)
+        if found is None:
+            try:
+                body = request.body
+            except RequestDataTooBig:
+                return HttpResponse(status=413)
+            found = receive(body, request.META, app_id)
+        return found.as_response()
 
 
-def receive(body: bytes, signature: str | None, app_id: str | None, org_id: str | None) -> int:
-    """Keep an authentic delivery; return the status of the answer, which has no body.
+def receive(body: bytes, environ: Mapping[str, Any], app_id: str | None) -> Answer:
+    """Keep an authentic delivery; return the answer, which has no body.
 
     200 when it is stored, 401 when nobody signed it, 403 when it is for an organisation nobody
     knows, and 503 when it could not be stored: Meta repeats what was not answered with 200.
     """
     try:
-        return _receive(body, signature, app_id, org_id)
+        return _receive(body, environ, app_id)
     except (DatabaseError, InterfaceError) as error:
         logger.error("Webhook not stored (%s)", type(error).__name__)
-        return 503
+        return Answer(503, headers=[("Retry-After", "5")])
 
 
-def headers_of(status: int) -> list[tuple[str, str]]:
-    """Return the headers that belong to an answer of ``receive``."""
-    return [("Retry-After", "5")] if status == 503 else []
-
-
-def _receive(body: bytes, signature: str | None, app_id: str | None, org_id: str | None) -> int:
-    app = inbox.authenticate(body, signature, app_id)
+def _receive(body: bytes, environ: Mapping[str, Any], app_id: str | None) -> Answer:
+    app = inbox.authenticate(body, environ.get("HTTP_X_HUB_SIGNATURE_256"), app_id)
     if app is None:
-        return 401
-    only_org = None
+        return Answer(401)
+    org_id, only_org = environ.get("HTTP_X_ORG_ID"), None
     if org_id:
         only_org = Organization.objects.filter(org_id=org_id).first()
         if only_org is None:
-            return 403
+            return Answer(403)
     inbox.store(app, body, only_org)
-    return 200
+    return Answer(200)

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.test import Client
+from django.urls import reverse
 from playwright.sync_api import Browser, Page, expect
 
 WIDE = {"width": 1280, "height": 900}
@@ -42,6 +43,11 @@ def watched(browser: Browser, base_url: str, **context: Any) -> Iterator[Page]:
     finally:
         opened.close()
     assert faults == []
+
+
+def address(name: str, *arguments: object) -> str:
+    """Return the path of a page of the console by its name in the admin."""
+    return reverse(f"admin:{name}", args=arguments)
 
 
 def log_in(page: Page, base_url: str, user: AbstractBaseUser) -> None:

@@ -16,7 +16,6 @@ from django.urls import reverse
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
-from alerts.models import Alert, Notice, Route
 from consent.models import ConsentImport, ConsentPolicy, ImportProblem
 from messaging import operations, pausing
 from messaging.dead_letters.selection import Selection
@@ -33,6 +32,8 @@ from orgs import audit, keys, roles
 from orgs.models import AuditEvent, Membership, Organization
 from ratelimit import quota
 from ratelimit.models import Hold
+from tests.browser import scene_alerts
+from tests.browser.pages import address
 from tests.factories.messaging import (
     AttemptFactory,
     DeliveryFactory,
@@ -42,10 +43,6 @@ from tests.factories.messaging import (
 )
 
 CODES = ("131026", "131026", "131026", "131049", "132000", "131053", "DELIVERY_UNKNOWN")
-
-
-def _page(name: str, *arguments: object) -> str:
-    return reverse(f"admin:{name}", args=arguments)
 
 
 @pytest.fixture
@@ -58,10 +55,10 @@ def scene(number: PhoneNumber, staff: AbstractBaseUser, client_of) -> dict[str, 
         **_of_tables(staff),
         **_of_messages(number, client_of(number.org), by),
         **_of_numbers(number, by),
-        **_of_alerts(number, staff),
+        **scene_alerts.fill(number, staff),
         **_of_people(number, staff),
         **_of_trust(number.org, staff),
-        "template": _page("messaging_messagetemplate_change", template.pk),
+        "template": address("messaging_messagetemplate_change", template.pk),
         "test-message-written": f"{reverse('console:test-message')}"
         f"?number={number.pk}&template={template.pk}",
     }
@@ -83,18 +80,18 @@ def _of_tables(staff: AbstractBaseUser) -> dict[str, str]:
         "password": reverse("admin:password_change"),
         "second-factor": reverse("second_factor_set_up"),
         "dead-letter-report": reverse("alerts:dlq-report"),
-        "dead-letter-causes": _page("messaging_deadletter_causes"),
-        "requeue-all": _page("messaging_deadletter_requeue_all"),
-        "discard-all": f"{_page('messaging_deadletter_discard_all')}?error=131026",
-        "read-templates": _page("messaging_messagetemplate_read_again"),
-        "test-alert": _page("alerts_route_test_all"),
-        "nothing-matches": f"{_page('messaging_phonenumber_changelist')}?q=nothing+of+the+kind",
+        "dead-letter-causes": address("messaging_deadletter_causes"),
+        "requeue-all": address("messaging_deadletter_requeue_all"),
+        "discard-all": f"{address('messaging_deadletter_discard_all')}?error=131026",
+        "read-templates": address("messaging_messagetemplate_read_again"),
+        "test-alert": address("alerts_route_test_all"),
+        "nothing-matches": f"{address('messaging_phonenumber_changelist')}?q=nothing+of+the+kind",
     }
     for model, model_admin in admin.site._registry.items():
         name = f"{model._meta.app_label}_{model._meta.model_name}"
-        found[f"list-{name}"] = _page(f"{name}_changelist")
+        found[f"list-{name}"] = address(f"{name}_changelist")
         if model_admin.has_add_permission(request):
-            found[f"add-{name}"] = _page(f"{name}_add")
+            found[f"add-{name}"] = address(f"{name}_add")
     return found
 
 
@@ -117,18 +114,18 @@ def _of_messages(number: PhoneNumber, client, by: Instruction) -> dict[str, str]
     failed = _failed[0]
     message = "messaging_outboundmessage_{}".format
     return {
-        "message-queued": f"{_page(message('change'), queued.pk)}?explain=1",
-        "message-failed": f"{_page(message('change'), failed.pk)}?explain=1",
-        "message-discarded": _page(message("change"), _discarded[0].pk),
-        "message-requeue": _page(message("requeue_one"), failed.pk),
-        "message-cancel": _page(message("cancel_one"), queued.pk),
-        "message-recipient": _page(message("show_recipient"), failed.pk),
-        "operation-running": _page("messaging_bulkoperation_change", running.pk),
-        "operation-stopped": _page("messaging_bulkoperation_change", stopped.pk),
-        "contact": _page("consent_contact_change", queued.contact_id),
-        "contact-decide": _page("consent_contact_record_decision", queued.contact_id),
-        "contact-erase": _page("consent_contact_erase", queued.contact_id),
-        "consent": _page("consent_consent_change", queued.contact.consents.get().pk),
+        "message-queued": f"{address(message('change'), queued.pk)}?explain=1",
+        "message-failed": f"{address(message('change'), failed.pk)}?explain=1",
+        "message-discarded": address(message("change"), _discarded[0].pk),
+        "message-requeue": address(message("requeue_one"), failed.pk),
+        "message-cancel": address(message("cancel_one"), queued.pk),
+        "message-recipient": address(message("show_recipient"), failed.pk),
+        "operation-running": address("messaging_bulkoperation_change", running.pk),
+        "operation-stopped": address("messaging_bulkoperation_change", stopped.pk),
+        "contact": address("consent_contact_change", queued.contact_id),
+        "contact-decide": address("consent_contact_record_decision", queued.contact_id),
+        "contact-erase": address("consent_contact_erase", queued.contact_id),
+        "consent": address("consent_consent_change", queued.contact.consents.get().pk),
     }
 
 
@@ -239,18 +236,18 @@ def _of_numbers(number: PhoneNumber, by: Instruction) -> dict[str, str]:
     )
     page = "messaging_phonenumber_{}".format
     return {
-        "number": _page(page("change"), number.pk),
-        "number-paused": _page(page("change"), paused.pk),
-        "number-circuit": _page(page("change"), broken.pk),
-        "number-pause": _page(page("pause_number"), number.pk),
-        "number-close-circuit": _page(page("close_circuit"), broken.pk),
-        "account": _page("messaging_businessaccount_change", number.account_id),
-        "meta-app": _page("messaging_metaapp_change", number.account.app_id),
-        "hold": _page("ratelimit_hold_change", hold.pk),
-        "told-by-meta": _page("messaging_providernotice_change", told[0].pk),
-        "webhook": _page("messaging_webhookdelivery_change", done.pk),
-        "webhook-wrong": _page("messaging_webhookdelivery_change", wrong.pk),
-        "webhook-body": _page("messaging_webhookdelivery_show_body", done.pk),
+        "number": address(page("change"), number.pk),
+        "number-paused": address(page("change"), paused.pk),
+        "number-circuit": address(page("change"), broken.pk),
+        "number-pause": address(page("pause_number"), number.pk),
+        "number-close-circuit": address(page("close_circuit"), broken.pk),
+        "account": address("messaging_businessaccount_change", number.account_id),
+        "meta-app": address("messaging_metaapp_change", number.account.app_id),
+        "hold": address("ratelimit_hold_change", hold.pk),
+        "told-by-meta": address("messaging_providernotice_change", told[0].pk),
+        "webhook": address("messaging_webhookdelivery_change", done.pk),
+        "webhook-wrong": address("messaging_webhookdelivery_change", wrong.pk),
+        "webhook-body": address("messaging_webhookdelivery_show_body", done.pk),
     }
 
 
@@ -266,76 +263,6 @@ def _notice(number: PhoneNumber, topic: str, event: str, subject: str, detail: s
         occurred_at=now,
         recorded_at=now,
         digest=topic,
-    )
-
-
-def _of_alerts(number: PhoneNumber, staff: AbstractBaseUser) -> dict[str, str]:
-    now = timezone.now()
-    mail = Route.objects.create(
-        name="Night shift", outlet="email", recipients="ops@example.org", daily_report=True
-    )
-    Route.objects.create(
-        name="Shop's chat",
-        outlet="slack",
-        org=number.org,
-        url="https://hooks.slack.com/services/T0/B0/x",
-        least_severity="critical",
-    )
-    Route.objects.create(
-        name="Old pager", outlet="webhook", url="https://example.org/", is_active=False
-    )
-    incidents = {
-        "open": {},
-        "acknowledged": {"acknowledged_at": now, "acknowledged_by": f"user:{staff.pk}"},
-        "muted": {"muted_until": now + timedelta(hours=4)},
-        "resolved": {"resolved_at": now, "reopened": 2},
-    }
-    found = {}
-    for state, fields in incidents.items():
-        alert = _incident(number.org, state, **fields)
-        _told(alert, mail, Notice.Kind.OPENED)
-        _told(alert, None, Notice.Kind.REMINDER, state="GIVEN_UP", error="No answer in 10 s")
-        found[f"incident-{state}"] = _page("alerts_alert_change", alert.pk)
-        if state == "open":
-            found["incident-mute"] = _page("alerts_alert_mute_one", alert.pk)
-            found["incident-acknowledge"] = _page("alerts_alert_acknowledge_one", alert.pk)
-    return {**found, "route": _page("alerts_route_change", mail.pk)}
-
-
-def _incident(org: Organization, key: str, **fields: object) -> Alert:
-    now = timezone.now()
-    return Alert.objects.create(
-        rule="stuck",
-        key=key,
-        org=org,
-        severity="critical" if key == "open" else "warning",
-        title=f"{org.org_id}: 12 messages are stuck",
-        summary="12 messages have spent 3 attempts or more, the oldest for 5 hours.",
-        figures=[["Stuck", "12"], ["Oldest", "5 hours"], ["Attempts at most", "4"]],
-        table=[["Code", "Count", "Meaning", "Advice"], ["131016", "12", "Unavailable", "Wait"]],
-        advice="Look at the errors of the attempts; requeue when the cause is gone.",
-        page=f"{_page('messaging_outboundmessage_changelist')}?status=QUEUED",
-        opened_at=now - timedelta(hours=2),
-        last_seen_at=now,
-        last_notified_at=now - timedelta(hours=1),
-        **fields,
-    )
-
-
-def _told(alert: Alert, route: Route | None, kind: str, **fields: object) -> None:
-    now = timezone.now()
-    Notice.objects.create(
-        alert=alert,
-        org=alert.org,
-        route=route,
-        outlet="email",
-        kind=kind,
-        severity=alert.severity,
-        content={"title": alert.title},
-        next_try_at=now,
-        created_at=now,
-        attempts=1,
-        **{"state": "SENT", "sent_at": now, **fields},
     )
 
 
@@ -373,11 +300,11 @@ def _of_people(number: PhoneNumber, staff: AbstractBaseUser) -> dict[str, str]:
         )
     ready = imports["READY"].pk
     return {
-        "policy": _page("consent_consentpolicy_change", policy.pk),
-        "import-ready": _page("consent_consentimport_change", ready),
-        "import-record": _page("consent_consentimport_record", ready),
-        "import-discard": _page("consent_consentimport_discard", ready),
-        "import-done": _page("consent_consentimport_change", imports["DONE"].pk),
+        "policy": address("consent_consentpolicy_change", policy.pk),
+        "import-ready": address("consent_consentimport_change", ready),
+        "import-record": address("consent_consentimport_record", ready),
+        "import-discard": address("consent_consentimport_discard", ready),
+        "import-done": address("consent_consentimport_change", imports["DONE"].pk),
     }
 
 
@@ -416,10 +343,10 @@ def _of_trust(org: Organization, staff: AbstractBaseUser) -> dict[str, str]:
     )
     row = AuditEvent.objects.get(action="org.changed")
     return {
-        "user": _page("auth_user_change", bob.pk),
-        "role": _page("auth_group_change", Group.objects.get(name=roles.MANAGER).pk),
-        "key": _page("orgs_apikey_change", key.pk),
-        "organisation": _page("orgs_organization_change", org.pk),
-        "audit": _page("orgs_auditevent_change", row.pk),
-        "schedule": _page("django_celery_beat_periodictask_change", task.pk),
+        "user": address("auth_user_change", bob.pk),
+        "role": address("auth_group_change", Group.objects.get(name=roles.MANAGER).pk),
+        "key": address("orgs_apikey_change", key.pk),
+        "organisation": address("orgs_organization_change", org.pk),
+        "audit": address("orgs_auditevent_change", row.pk),
+        "schedule": address("django_celery_beat_periodictask_change", task.pk),
     }

@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 from django.test import Client
-from prometheus_client import REGISTRY
 
 from config import door
 from messaging import inbox
 from messaging.models import WebhookDelivery
-from tests.door import DoorClient
+from tests.door import DoorClient, Samples, requests_counted
 from tests.factories.messaging import MetaAppFactory
 from tests.messaging.test_webhooks import URL, payload, post
+
+LARGEST = 3 * 1024 * 1024
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
@@ -95,9 +96,9 @@ def test_the_challenge_is_djangos(through):
     assert through.get(URL, query).content == b"7"
 
 
-@pytest.mark.parametrize("length", ["", "0", "-1", "+1", "1e1", "²", str(3 * 1024 * 1024 + 1025)])
+@pytest.mark.parametrize("length", ["", "0", "-1", "+1", "1e1", "²", str(LARGEST + 1)])
 def test_a_body_without_a_fitting_length_is_not_read(length):
-    assert not door._length({"REQUEST_METHOD": "POST", "CONTENT_LENGTH": length})
+    assert not door._length({"REQUEST_METHOD": "POST", "CONTENT_LENGTH": length}, LARGEST)
 
 
 def test_without_the_database_meta_is_asked_to_repeat(closed, number, monkeypatch):
@@ -110,24 +111,12 @@ def test_without_the_database_meta_is_asked_to_repeat(closed, number, monkeypatc
 
 
 def test_requests_are_counted_as_djangos_are(client, through, number):
-    def counted(each: Client) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-        before = _samples()
-        assert post(each, payload(number)).status_code == 200
-        return {key: value - before.get(key, 0) for key, value in _samples().items()}
+    def counted(each: Client) -> Samples:
+        with requests_counted() as counts:
+            assert post(each, payload(number)).status_code == 200
+        return counts
 
     assert counted(client) == counted(through)
-
-
-def _samples() -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Return the counts of requests; times differ, but all are below the last bound."""
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in REGISTRY.collect()
-        for sample in family.samples
-        if sample.name.startswith("django_http_")
-        and not sample.name.endswith(("_created", "_seconds_sum", "_method_sum"))
-        and not ("latency" in sample.name and sample.name.endswith("_bucket"))
-    }
 
 
 def test_a_fault_is_answered_by_django(through, number, monkeypatch):
@@ -136,3 +125,10 @@ def test_a_fault_is_answered_by_django(through, number, monkeypatch):
 
     monkeypatch.setattr(inbox, "store", broken)
     assert post(through, payload(number)).status_code == 500
+
+
+def test_a_signature_is_judged_once(through, number, monkeypatch):
+    asked: list[bytes] = []
+    monkeypatch.setattr(inbox, "authenticate", lambda body, *_given: asked.append(body))
+    assert post(through, payload(number)).status_code == 401
+    assert len(asked) == 1

@@ -112,7 +112,7 @@ def test_a_later_message_is_rendered_as_the_serializer_shows_it(status):
 
 
 def rendered(message: OutboundMessage) -> object:
-    response = rendering.json_response(rendering.message(message))
+    response = rendering.json_answer(rendering.message(message)).as_response()
     return orjson.loads(response.content)
 
 
