@@ -111,6 +111,8 @@ def configuration(*, level: str, as_text: bool) -> dict[str, Any]:
             "django.server": {"level": "ERROR"},
             "celery": {"level": "WARNING"},
             "kombu": {"level": "ERROR"},
+            # It tells of every connection taken from the pool and given back.
+            "psycopg.pool": {"level": "WARNING"},
             "urllib3": {"level": "ERROR"},
         },
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -38,6 +39,7 @@ class Claimed:
     claim_id: uuid.UUID = field(init=False)
     start_at: float = field(init=False, default=0.0)  # steady_seconds() of its start slot
     quota_window: int = field(init=False, default=0)  # in which it was counted
+    worthless_at: float = field(init=False, default=math.inf)  # steady_seconds() of its expiry
 
     @property
     def to_is_bsuid(self) -> bool:

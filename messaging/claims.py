@@ -37,7 +37,7 @@ from messaging.transitions import Change
 from orgs import database
 from orgs.database import Values
 from ratelimit import holds
-from ratelimit.rules import Verdict
+from ratelimit.rules import Verdict, micros
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ def claim_due(
     going: Sequence[Claimed] = ()
     try:
         if turns and not screened.is_idle:
-            going = _claim(turns, screened, numbers, probing, active, lead or (lambda _count: 0.0))
+            going = _claim(turns, screened, numbers, probing, lead or (lambda _count: 0.0))
     except BaseException:
         screened.undo()
         raise
@@ -139,14 +139,14 @@ def _claim(
     screened: Screened,
     numbers: Mapping[int, PhoneNumber],
     probing: Collection[int],
-    active: holding.Active,
     lead: Callable[[int], float],
 ) -> list[Claimed]:
     """Lock, ask all rules again, and take what may go."""
     clock = screened.clock = screened.clock.go_on()
     now = clock.now
     rows = screened.lock(turns)
-    closed = _take_probes(numbers, probing, {row.phone_number_id for row in rows}, active, now)
+    active = holds.active(now)
+    closed = _closed(numbers, probing, {row.phone_number_id for row in rows}, active, now)
     held = _postpone_held_templates(rows, numbers, active, now)
     held |= quiet_hours.postpone([row for row in rows if row.pk not in held], now)
     refusals = _refusals([row for row in rows if row.pk not in held], numbers, now)
@@ -169,6 +169,7 @@ def _claim(
         row.phone_number, row.claim_id = numbers[row.phone_number_id], claim_id
         row.last_attempt_number += 1
         row.start_at, row.quota_window = clock.steady(verdict.at), verdict.window
+        row.worthless_at = clock.steady(micros(row.expires_at))
     return going
 
 
@@ -196,18 +197,23 @@ def _take_first(
     return verdicts
 
 
-def _take_probes(
+def _closed(
     numbers: Mapping[int, PhoneNumber],
     probing: Collection[int],
     locked: Collection[int],
     active: holding.Active,
     now: datetime,
 ) -> set[int]:
-    """Take the right to probe for numbers with a message; return those that did not get it."""
-    return {
+    """Return the numbers that may not send after all, as the holds are under the lock.
+
+    Those with a message that may send one to probe take the right to it; one worker gets it.
+    """
+    still_open, still_probing = _open_numbers(numbers, active, now)
+    closed = (numbers.keys() - still_open.keys()) | (still_probing - set(probing))
+    return closed | {
         pk
-        for pk in probing
-        if pk in locked and not circuit.take_probe(holding.on_number(active, numbers[pk])[0], now)
+        for pk in still_probing & set(locked)
+        if not circuit.take_probe(holding.on_number(active, numbers[pk])[0], now)
     }
 
 

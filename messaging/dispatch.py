@@ -55,7 +55,7 @@ def outgoing(claim: Claim) -> list[Outgoing]:
             payload=message.payload,
             reply_to=message.reply_to,
             callback_data=callback.encode(instance, message.pk.hex, message.last_attempt_number),
-            deadline=claim.deadline,
+            deadline=min(claim.deadline, message.worthless_at),
             start_at=message.start_at,
         )
         for message in claim.messages

@@ -73,8 +73,7 @@ class Dispatcher:
         """Claim if it is time to and there is room; return how many were claimed."""
         self._forget_lost()
         claimed = self._claim() if self._should_claim() else 0
-        if not claimed:
-            database.release_connection()
+        database.release_connection()
         return claimed
 
     def finish(self) -> None:

@@ -12,8 +12,11 @@ MOST_BATCHES = 1000
 stopping = threading.Event()
 
 
-def drain(job: Callable[[], int]) -> None:
-    """Run the job, batch by batch, until it finds nothing more or the process is to stop."""
+def drain(job: Callable[[], int], *, rest: float = 0.0) -> None:
+    """Run the job, batch by batch, until it finds nothing more or the process is to stop.
+
+    ``rest`` is the pause after each batch, seconds, which leaves the database to others.
+    """
     for _ in range(MOST_BATCHES):
-        if stopping.is_set() or not job():
+        if stopping.is_set() or not job() or stopping.wait(rest):
             return

@@ -167,9 +167,13 @@ def note_refusals(
 
     ``pauses`` are the holds these refusals ask for.
     """
-    for refusal in refusals:
-        if refusal.rule.scope == Scope.PAIR and refusal.contact_id is not None:
-            _hold_pair(refusal.number, refusal.contact_id, refusal.asked_wait, now)
+    of_pairs = [each for each in refusals if each.rule.scope == Scope.PAIR]
+    debts = {
+        (each.number.pk, each.contact_id): _debt(each.asked_wait, now)
+        for each in of_pairs
+        if each.contact_id is not None
+    }
+    books.hold_pairs({each.number.org_id for each in of_pairs}, debts)
     _lower_rates({each.number.pk for each in refusals if each.rule.lowers_rate}, now)
     for pause in pauses:
         _throttle_org(pause)
@@ -244,13 +248,10 @@ def _ask(message: Asking, of: _OfNumber, tier: int) -> Ask:
     return Ask(of.org, of.org_id, of.number, of.gap, message.contact_id, of.portfolio, counted)
 
 
-def _hold_pair(
-    number: PhoneNumber, contact_id: int, asked_wait: float | None, now: datetime
-) -> None:
-    """Have no message go to this person from this number before the wait is over."""
+def _debt(asked_wait: float | None, now: datetime) -> int:
+    """Return what a pair owes that may have no message before the wait is over."""
     wait = asked_wait or PAIR_WAIT_SECONDS
-    until = rules.micros(now) + int(wait * rules.SECOND) + rules.PAIR_DEBT
-    books.hold_pair(number.org_id, number.pk, contact_id, until)
+    return rules.micros(now) + int(wait * rules.SECOND) + rules.PAIR_DEBT
 
 
 def _lower_rates(numbers: Iterable[int], now: datetime) -> None:

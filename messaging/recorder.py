@@ -23,9 +23,12 @@ logger = logging.getLogger(__name__)
 # Results wait this long for others to be recorded with, seconds, but never more than so many.
 LINGER_SECONDS = 0.08
 RECORD_MOST = 300
-# An answer is worth some patience: after so many tries, with these waits in seconds between
-# them, it is given up, and its message is rescued as unknown when the lease runs out.
+# An answer is worth more than a lease: it is kept as long as the database is away, with these
+# waits in seconds between the tries. After the last of them each answer is tried by itself, so
+# that one that alone can never be written, or the end of the process, gives up no other. What is
+# given up is rescued as unknown when its lease runs out.
 RECORD_AGAIN_SECONDS = (0.2, 1.0, 3.0, 6.0, 12.0, 24.0)
+AWAY = (OperationalError, InterfaceError)
 
 
 class Recorder:
@@ -109,26 +112,51 @@ class Recorder:
         return ripe or not self._in_flight.calls or len(self._answered) >= RECORD_MOST
 
     def _record(self) -> None:
+        left = self._try_all() if self._tries < len(RECORD_AGAIN_SECONDS) else self._try_each()
+        if left and self._closing.is_set() and self._tries >= len(RECORD_AGAIN_SECONDS):
+            logger.error("Answers given up", extra={"count": len(left)})
+            left = []
+        self._in_flight.recorded(len(self._answered) - len(left))
+        self._answered = left
+        if not left:
+            self._tries, self._record_after = 0, 0.0
+            return
+        wait = RECORD_AGAIN_SECONDS[min(self._tries, len(RECORD_AGAIN_SECONDS) - 1)]
+        self._record_after = monotonic() + wait
+        self._tries += 1
+        logger.warning("Database away; recording again soon", extra={"count": len(left)})
+
+    def _try_all(self) -> list[Answered]:
+        """Record all at once; return what must be tried again."""
         try:
             dispatch.record(self._answered)
-        except (OperationalError, InterfaceError) as error:
+        except AWAY:
             connection.close()
-            if self._tries < len(RECORD_AGAIN_SECONDS):
-                self._record_after = monotonic() + RECORD_AGAIN_SECONDS[self._tries]
-                self._tries += 1
-                logger.warning("Database away (%s); recording again soon", type(error).__name__)
-                return
-            logger.error("Answers given up", extra={"count": len(self._answered)})
+            return self._answered
         except Exception:
             logger.exception("A batch of answers failed; recording them one by one")
-            self._record_one_by_one()
-        self._in_flight.recorded(len(self._answered))
-        self._answered, self._tries, self._record_after = [], 0, 0.0
+            return self._try_each()
+        return []
 
-    def _record_one_by_one(self) -> None:
-        for answer in self._answered:
+    def _try_each(self) -> list[Answered]:
+        """Record one by one; return what is left when the database is away."""
+        for place, answer in enumerate(self._answered):
             try:
                 dispatch.record([answer])
-            except Exception:
-                logger.exception("An answer failed", extra={"message_id": answer[0].pk})
+            except Exception as error:
                 connection.close()
+                if isinstance(error, AWAY) and not database_answers():
+                    return self._answered[place:]
+                logger.exception("An answer failed", extra={"message_id": answer[0].pk})
+        return []
+
+
+def database_answers() -> bool:
+    """Say whether the database answers anything at all."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except AWAY:
+        connection.close()
+        return False
+    return True

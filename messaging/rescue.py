@@ -93,7 +93,9 @@ def _wait(row: Row, charge: int, now: datetime) -> Change:
         now,
         Status.SENDING,
         kind="unknown",
-        wait_until=(row.lease_expires_at or now) + window,
+        # From now, when it is first seen: after an outage the statuses of that time, which may
+        # wait to be processed like it, are evidence too.
+        wait_until=now + window,
         code=WORKER_LOST,
         text="The answer was lost; waiting for a status that proves it was sent.",
         charge=charge,

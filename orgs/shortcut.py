@@ -6,7 +6,7 @@ but does nothing again: a fault may have come after the work was done.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,9 +35,16 @@ class Answer:
         )
 
 
-def outcome(meta: Mapping[str, Any]) -> Answer | None:
-    """Return the answer already found for the request, if any; raise what was raised there."""
-    found: Answer | Exception | None = meta.get(OUTCOME)
-    if isinstance(found, Exception):
-        raise found
-    return found
+def outcome(meta: MutableMapping[str, Any]) -> Answer | None:
+    """Take the answer already found for the request, if any; raise what was raised there.
+
+    It is taken out: an exception knows the frames it went through, and these the request. Left
+    in a circle, bodies would stay until the collector comes round.
+    """
+    found: Answer | Exception | None = meta.pop(OUTCOME, None)
+    try:
+        if isinstance(found, Exception):
+            raise found
+        return found
+    finally:
+        del found

@@ -6,7 +6,7 @@ is claimed are committed together, whatever Redis said before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from django.conf import settings
 
@@ -91,8 +91,10 @@ def book_starts(
     return slots
 
 
-def hold_pair(org: int, number: int, contact: int, debt_until: int) -> None:
-    """Raise the debt of a pair to what the provider's refusal tells; needs a transaction."""
-    rows.lock([org])
-    known = rows.debts({(number, contact)}).get((number, contact), 0)
-    rows.write({}, debts={(number, contact): max(known, debt_until)})
+def hold_pairs(orgs: Collection[int], debts: Mapping[rows.Pair, int]) -> None:
+    """Raise the debts of pairs to what the provider's refusals tell; needs a transaction."""
+    if not debts:
+        return
+    rows.lock(orgs)
+    known = rows.debts(debts.keys())
+    rows.write({}, debts={pair: max(known.get(pair, 0), debt) for pair, debt in debts.items()})

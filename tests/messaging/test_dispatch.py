@@ -10,13 +10,13 @@ from django.utils import timezone
 from consent import ledger
 from consent.models import Decision, Source
 from messaging import claims, dispatch
-from messaging.models import MessageEvent, OutboundAttempt
-from messaging.providers.base import ErrorRule, Outcome, Result, Scope
+from messaging.models import MessageEvent, OutboundAttempt, OutboundMessage
+from messaging.providers.base import ErrorRule, Outcome, Result, Scope, steady_seconds
 from messaging.providers.whatsapp import callback
 from messaging.states import Status
 from messaging.waiting import Board
 from ratelimit import holds
-from ratelimit.models import Hold
+from ratelimit.models import FailureStreak, Hold
 from tests.drive import send_due
 from tests.factories.consent import ConsentFactory
 from tests.factories.messaging import MessageFactory, PhoneNumberFactory
@@ -104,6 +104,25 @@ def test_an_expired_message_is_cancelled_and_never_sent(provider: ScriptedProvid
     message.refresh_from_db()
     assert (message.status, message.error_code) == (Status.CANCELLED, "EXPIRED")
     assert provider.sent == []
+
+
+def test_a_message_that_expires_after_its_claim_is_not_sent(settings):
+    soon = timezone.now() + timedelta(seconds=5)
+    consented(expires_at=soon)
+    claim = claims.claim_due(10)
+    (outgoing,) = dispatch.outgoing(claim)
+    left = outgoing.deadline - steady_seconds()
+    assert 0 < left <= 5 < claim.deadline - steady_seconds()
+
+
+def test_messages_of_an_inactive_number_wait_and_say_why(provider: ScriptedProvider):
+    message = consented(phone_number=PhoneNumberFactory(is_active=False))
+    other = consented()
+    assert send_due() == 1
+    message.refresh_from_db()
+    other.refresh_from_db()
+    assert (message.status, other.status) == (Status.QUEUED, Status.SENT)
+    assert Board.at(timezone.now()).of(message).reason == "inactive"
 
 
 def test_a_free_form_message_whose_window_has_closed_fails_by_rule(provider: ScriptedProvider):
@@ -203,23 +222,44 @@ def test_one_poisonous_message_does_not_stop_the_batch(provider: ScriptedProvide
     assert (bad.status, bad.error_code, good.status) == (Status.FAILED, "PAYLOAD", Status.SENT)
 
 
-def test_statements_of_claim_and_record_do_not_grow_with_the_batch(provider, settings):
+PAIR = ErrorRule("131056", Outcome.THROTTLED, Scope.PAIR, "Too many to this person", "Wait.")
+ANSWERS = {
+    "accepted": {"outcome": Outcome.ACCEPTED},
+    "retried": {"outcome": Outcome.RETRY, "error_code": "131000"},
+    "rejected": {"outcome": Outcome.REJECTED, "error_code": "131026"},
+    "not sent": {"outcome": Outcome.NOT_SENT, "error_code": "CONNECTION"},
+    "unknown": {"outcome": Outcome.UNKNOWN, "error_code": "TIMEOUT"},
+    "refused for the pair": {"outcome": Outcome.THROTTLED, "error_code": "131056", "rule": PAIR},
+}
+
+
+OF_CIRCUIT = 8  # statements
+
+
+@pytest.mark.parametrize("said", ANSWERS.values(), ids=ANSWERS.keys())
+def test_statements_of_claim_and_record_do_not_grow_with_the_batch(provider, settings, said):
     settings.OUTBOUND_SEND_CONCURRENCY = 100
     number = PhoneNumberFactory()
-    counts = []
-    for count in (1, 50):
+    claiming, recording = [], []
+    for count in (1, 1, 10, 50):  # the first time some rows are made
+        # Calls that fail one after the other open the circuit, which takes its own statements.
+        Hold.objects.all().delete()
+        FailureStreak.objects.all().delete()
+        tomorrow = timezone.now() + timedelta(days=1)
+        OutboundMessage.objects.filter(status=Status.QUEUED).update(due_at=tomorrow)
         for _ in range(count):
             consented(phone_number=number)
-        claim = claims.claim_due(100)
+        with CaptureQueriesContext(connection) as claimed:
+            claim = claims.claim_due(100)
+        assert len(claim.messages) == count
         answers = [
-            (
-                message,
-                Result(str(message.pk), Outcome.ACCEPTED, provider_message_id=f"w{n}-{count}"),
-            )
+            (message, Result(str(message.pk), provider_message_id=f"w{n}-{count}", **said))
             for n, message in enumerate(claim.messages)
         ]
         with CaptureQueriesContext(connection) as recorded:
             dispatch.record(answers)
-        counts.append(len(recorded))
-        assert len(claim.messages) == count
-    assert counts[0] == counts[1]
+        claiming.append(len(claimed))
+        recording.append(len(recorded))
+    assert claiming[1] == claiming[2] == claiming[3]
+    assert recording[2] == recording[3]
+    assert recording[3] - recording[1] <= OF_CIRCUIT

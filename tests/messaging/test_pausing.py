@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from messaging import pausing
 from messaging.operations import Instruction
+from messaging.screening import Screened
 from messaging.states import Cause, Status
 from orgs.models import AuditEvent
 from ratelimit import holds
@@ -39,6 +40,19 @@ def test_a_paused_number_keeps_its_messages_queued_until_it_is_resumed(provider,
     assert send_due() == 0
     pausing.resume(message.phone_number, CLIENT)
     assert send_due() == 1
+
+
+def test_a_pause_committed_before_the_claim_has_its_rows_is_seen(provider, message, monkeypatch):
+    real = Screened.lock
+
+    def lock(screened, turns):
+        pausing.pause(message.phone_number, CLIENT)
+        return real(screened, turns)
+
+    monkeypatch.setattr(Screened, "lock", lock)
+    assert send_due() == 0
+    message.refresh_from_db()
+    assert (message.status, provider.sent) == (Status.QUEUED, [])
 
 
 def test_a_paused_organization_leaves_the_others_alone(provider, message):

@@ -235,12 +235,15 @@ def test_a_huge_answer_is_read_up_to_its_bound(transport):
     assert (got.status, len(got.body), got.truncated) == (200, LARGEST_ANSWER, True)
 
 
-def test_an_answer_that_drips_is_given_up(transport):
+@pytest.mark.parametrize(
+    "begin", [b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-A: "]
+)
+def test_an_answer_that_drips_is_given_up(transport, begin):
     done = threading.Event()
 
     def script(client):
         read_request(client)
-        client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
+        client.sendall(begin)
         while not done.wait(0.1):
             client.sendall(b"x" * 2)
 

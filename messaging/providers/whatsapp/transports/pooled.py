@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from concurrent.futures import ThreadPoolExecutor
 from queue import Empty, SimpleQueue
 
@@ -55,7 +56,11 @@ class RequestsTransport:
         self._timeouts = (connect_timeout, read_timeout)
         self._verify: bool | str = ca_file or True
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="whatsapp")
-        self._ended: SimpleQueue[Ending | None] = SimpleQueue()  # None: woken
+        self._longest = connect_timeout + read_timeout
+        self._ended: SimpleQueue[tuple[Call, Ending] | None] = SimpleQueue()  # None: woken
+        # By identity: a call given up may be followed by one with the same key.
+        self._begun: dict[int, tuple[Call, float]] = {}
+        self._given_up: dict[int, Call] = {}
         self._in_flight = 0
         self._templates: dict[tuple[object, ...], requests.PreparedRequest] = {}
 
@@ -71,14 +76,18 @@ class RequestsTransport:
 
     def finished(self, wait: float) -> list[Ending]:
         """Return the calls that have ended, waiting up to ``wait`` seconds for the first."""
+        wait = min(wait, self._until_first_overdue())
         endings: list[Ending] = []
         try:
             first = self._ended.get(timeout=max(wait, 0.0) or None, block=wait > 0)
             while first is not None:
-                endings.append(first)
+                call, ending = first
+                if self._given_up.pop(id(call), None) is None:
+                    endings.append(ending)
                 first = self._ended.get_nowait()
         except Empty:
             pass
+        endings += self._give_up_overdue()
         self._in_flight -= len(endings)
         return endings
 
@@ -95,6 +104,7 @@ class RequestsTransport:
         begun = steady_seconds()
         outcome: Answer | Failure = TOO_LATE
         if begun < call.deadline:
+            self._begun[id(call)] = (call, begun)
             try:
                 outcome = self._post(call)
             except exceptions.RequestException as error:
@@ -105,7 +115,29 @@ class RequestsTransport:
             except Exception as error:
                 logger.exception("A call failed in an unforeseen way")
                 outcome = Failure(UNFORESEEN, type(error).__name__, may_have_arrived=True)
-        self._ended.put(Ending(call.key, outcome, steady_seconds() - begun))
+        self._begun.pop(id(call), None)
+        self._ended.put((call, Ending(call.key, outcome, steady_seconds() - begun)))
+
+    def _until_first_overdue(self) -> float:
+        """Return how long all calls still have time, seconds; they began in about this order."""
+        first = next(iter(list(self._begun.values())), None)
+        return math.inf if first is None else first[1] + self._longest - steady_seconds()
+
+    def _give_up_overdue(self) -> list[Ending]:
+        """End the calls that have taken all their time, whatever still drips in.
+
+        The time-outs of requests count from one piece to the next, so that headers which come
+        byte by byte would keep a call beyond the lease of its message.
+        """
+        now = steady_seconds()
+        endings: list[Ending] = []
+        for place, (call, begun) in list(self._begun.items()):
+            if now - begun > self._longest and self._begun.pop(place, None) is not None:
+                self._given_up[place] = call
+                text = "The answer came too slowly."
+                failure = Failure(TIMEOUT, text, may_have_arrived=True)
+                endings.append(Ending(call.key, failure, now - begun))
+        return endings
 
     def _post(self, call: Call) -> Answer | Failure:
         response = self._adapter.send(
