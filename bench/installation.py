@@ -18,7 +18,6 @@ from tests.run import PRODUCTION_LIKE
 NUMBERS = [f"20000000000000{n}" for n in range(1, 5)]
 SETTINGS = {
     **PRODUCTION_LIKE,
-    "LOG_LEVEL": "WARNING",
     "CELERY_QUEUE": "bench",
     "WEB_WORKERS": "2",
     "WHATSAPP_RATE_LIMIT_DEFAULT_QUOTA": "1000000000",

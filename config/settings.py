@@ -307,10 +307,11 @@ OUTBOUND_TEMPLATE_SYNC_SECONDS = env.seconds("OUTBOUND_TEMPLATE_SYNC_SECONDS", 9
 # What makes the calls: libcurl in one thread, or requests in one thread per call.
 OUTBOUND_TRANSPORT = env.choice("OUTBOUND_TRANSPORT", "curl", among=["curl", "requests"])
 # Calls in flight at once in one worker process, with those that wait for their start slots, which
-# are claimed half a second ahead.
+# are claimed half a second ahead, and answers that wait to be recorded. With requests each call in
+# flight, but none that waits, has a thread.
 OUTBOUND_SEND_CONCURRENCY = env.whole(
     "OUTBOUND_SEND_CONCURRENCY",
-    4000 if OUTBOUND_TRANSPORT == "curl" else 200,
+    4000 if OUTBOUND_TRANSPORT == "curl" else 500,
     at_least=1,
     at_most=10_000,
 )

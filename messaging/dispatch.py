@@ -185,10 +185,13 @@ def _measure(answers: Sequence[Answered]) -> None:
 
 
 def _log(answers: Sequence[Answered]) -> None:
-    if not logger.isEnabledFor(logging.INFO):
-        return
+    """Log each answer; what was accepted, thousands a second, only where details are asked for."""
     for message, result in answers:
-        logger.info(
+        level = logging.DEBUG if result.outcome == Outcome.ACCEPTED else logging.INFO
+        if not logger.isEnabledFor(level):
+            continue
+        logger.log(
+            level,
             "Attempt finished",
             extra={
                 "message_id": message.pk,
