@@ -6,21 +6,26 @@ import statistics
 import threading
 import time
 from argparse import Namespace
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 
 from bench import installation, seed
 from bench.report import Report
-from tests.e2e.stack import wait_until
+from tests.e2e.stack import Stack, wait_until
 
 BACKLOG = 100_000
 CONTACTS = 20_000
 PROBES = 15
+# Of each number of the busy organisation, a second: Meta's usual rate, and the highest.
+RATES = (80, 1000)
+SETTLE_SECONDS = 3.0
+PURGED = 30_000  # messages past their retention
 OTHER_NUMBER = "200000000000009"
 
 
 def run(options: Namespace) -> Report:
-    """Measure the waits while one organisation's backlog leaves at full speed."""
+    """Measure the waits while one organisation's backlog leaves, at the usual and at full speed."""
     report = Report("fairness", f"{BACKLOG:,} messages queued by one organisation")
     with installation.installed(options, statuses=False) as (stack, connection):
         stack.manage("create_org", "globex", "--name", "Globex")
@@ -35,20 +40,53 @@ def run(options: Namespace) -> Report:
         seed.settle(connection)
         worker = installation.worker(stack, "worker-1")
         wait_until(lambda: _left(connection) < BACKLOG, 60, "the first answer")
-        other = [_wait_of_one(connection, quiet, 20) for _ in range(PROBES)]
-        high = [_wait_of_one(connection, busy, 10) for _ in range(PROBES)]
-        backlog_left = _left(connection)
+        for rate in RATES:
+            connection.execute(
+                "UPDATE messaging_phonenumber SET messages_per_second = %s WHERE id = ANY (%s)",
+                (rate, busy.ids),
+            )
+            threading.Event().wait(SETTLE_SECONDS)
+            for case, senders, priority in (("another's", quiet, 20), ("its own high", busy, 10)):
+                waits = [_wait_of_one(connection, senders, priority) for _ in range(PROBES)]
+                report.add(
+                    f"{case}, at {rate}/s",
+                    wait_p50_s=statistics.median(waits),
+                    wait_max_s=max(waits),
+                    queued_at_the_end=float(_left(connection)),
+                )
+        report.add("another's, beside a purge", **_beside_purge(stack, connection, quiet))
         worker.stop()
-    _add(report, "another organisation's", other)
-    _add(report, "high priority of its own", high)
-    report.add("backlog", left_at_the_end=float(backlog_left))
     return report
 
 
-def _add(report: Report, case: str, waits: list[float]) -> None:
-    report.add(
-        case, wait_p50_s=statistics.median(waits), wait_max_s=max(waits), messages=float(len(waits))
-    )
+def _beside_purge(
+    stack: Stack, connection: psycopg.Connection, senders: seed.Numbers
+) -> dict[str, float]:
+    """Measure the waits while messages past their retention are deleted."""
+    seed.history(connection, senders, PURGED, days_ago=400)
+    purge = ("shell", "-c", "from messaging.tasks import purge; purge()")
+    before = _old(connection)
+    with ThreadPoolExecutor(1) as pool:
+        begun = time.monotonic()
+        purging = pool.submit(stack.manage, *purge)
+        waits = []
+        while not purging.done():
+            waits.append(_wait_of_one(connection, senders, 20))
+        purging.result()
+        seconds = time.monotonic() - begun
+    return {
+        "wait_p50_s": statistics.median(waits),
+        "wait_max_s": max(waits),
+        "purged_per_second": (before - _old(connection)) / seconds,
+    }
+
+
+def _old(connection: psycopg.Connection) -> int:
+    row = connection.execute(
+        "SELECT count(*) FROM outbound_message WHERE created_at < now() - interval '300 days'"
+    ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _wait_of_one(connection: psycopg.Connection, senders: seed.Numbers, priority: int) -> float:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import psycopg
 
 # Sorts by time as the service's own ids do.
-_UUID7 = """encode(
+_AT = "(clock_timestamp() - %(days_ago)s * interval '1 day')"
+_UUID7 = f"""encode(
     overlay(uuid_send(gen_random_uuid()) placing
-        substring(int8send((extract(epoch FROM clock_timestamp()) * 1000)::bigint) FROM 3)
+        substring(int8send((extract(epoch FROM {_AT}) * 1000)::bigint) FROM 3)
         FROM 1 FOR 6), 'hex')::uuid"""
 
 TEMPLATE = (
@@ -62,6 +63,7 @@ def messages(
     status: str = "QUEUED",
     priority: int = 20,
     reference: str = "",
+    days_ago: int = 0,
 ) -> None:
     """Create messages to the contacts in turn, from the numbers in turn; all due if queued."""
     connection.execute(
@@ -80,7 +82,7 @@ def messages(
             CASE WHEN %(status)s::text = 'QUEUED' THEN clock_timestamp() END,
             now() + interval '7 days', 0, 5, 0, '', '', '', md5(n::text),
             %(reference)s::text, '{{}}', '',
-            clock_timestamp(), clock_timestamp()
+            {_AT}, {_AT}
         FROM generate_series(0, %(count)s - 1) AS n, size
         JOIN people ON true WHERE people.place = n %% size.people""",
         {
@@ -91,6 +93,7 @@ def messages(
             "priority": priority,
             "status": status,
             "reference": reference,
+            "days_ago": days_ago,
             "count": count,
         },
     )
@@ -108,12 +111,12 @@ def accepted(connection: psycopg.Connection, of: Numbers, count: int) -> None:
     )
 
 
-def history(connection: psycopg.Connection, of: Numbers, count: int) -> None:
+def history(connection: psycopg.Connection, of: Numbers, count: int, *, days_ago: int = 0) -> None:
     """Create messages that have been sent, with a line of timeline each.
 
     Of an empty table PostgreSQL plans to read all, also once it has grown.
     """
-    messages(connection, of, count, status="SENT")
+    messages(connection, of, count, status="SENT", days_ago=days_ago)
     connection.execute(
         """INSERT INTO message_event (message_id, org_id, at, recorded_at, kind, from_status,
             to_status, cause, code, actor, reason)
