@@ -69,6 +69,18 @@ class Contact(models.Model):
         editable=False,
         help_text="The time zone changed then: what waits for them is yet to be looked at again.",
     )
+    undeliverable_count = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="Messages that came back undeliverable since one was last delivered.",
+    )
+    suspect_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Since then they seem not to be reachable on WhatsApp.",
+    )
     erased_at = models.DateTimeField(
         null=True, blank=True, help_text="Since then nothing is recorded about them or sent."
     )
@@ -93,7 +105,12 @@ class Contact(models.Model):
                 fields=["id"],
                 condition=Q(zone_changed_at__isnull=False),
                 name="idx_contact_zone_changed",
-            )
+            ),
+            models.Index(
+                fields=["id"],
+                condition=Q(undeliverable_count__gt=0),
+                name="idx_contact_undeliverable",
+            ),
         ]
         permissions = [
             ("export_contact", "Can export everything about a person"),

@@ -11,6 +11,8 @@ from datetime import datetime
 from django.conf import settings
 from django.db import transaction
 
+from consent import suspects
+from consent.suspects import Sign
 from messaging import (
     acceptance,
     attempts,
@@ -146,10 +148,18 @@ def _record(answers: Sequence[Answered]) -> None:
                 if opt_outs.is_opt_out(result)
             ]
         )
-        # Last, as a claim takes its probe first: holds are locked before organisations' rows.
         fresh = [
             answer for answer in answers if (answer[0].pk, answer[0].last_attempt_number) in charges
         ]
+        suspects.follow(
+            [
+                Sign(message.contact_id, reached=False)
+                for message, result in fresh
+                if result.rule is not None and result.rule.undeliverable
+            ],
+            now,
+        )
+        # Last, as a claim takes its probe first: holds are locked before organisations' rows.
         limits.note(fresh, pauses, now)
 
 

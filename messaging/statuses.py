@@ -9,6 +9,8 @@ from datetime import datetime
 
 from django.conf import settings
 
+from consent import suspects
+from consent.suspects import Sign
 from messaging import attempts, holding, limits, outcomes, transitions
 from messaging.attempts import Attempt
 from messaging.limits import Refusal
@@ -25,6 +27,9 @@ from ratelimit.holds import HoldRequest
 Result = WebhookEvent.Result
 
 _RANK = {status: rank for rank, status in enumerate(attempts.STATUSES, start=1)}
+
+# The statuses that show that the person has the message.
+_REACHED = frozenset({"delivered", "read", "played"})
 
 # A sent receipt revives a message only when we gave it up without evidence.
 _REVIVABLE = frozenset({DELIVERY_UNKNOWN})
@@ -100,6 +105,7 @@ class _Fold:
         self.changes: dict[int, Change] = {}  # by the receipt's place in the batch
         self.pauses: dict[int, list[HoldRequest]] = {}
         self.refusals: dict[int, Refusal] = {}
+        self.signs: list[Sign] = []
 
     def take(
         self, place: int, key: attempts.Key | None, receipt: Receipt, number: PhoneNumber
@@ -121,6 +127,8 @@ class _Fold:
             change.from_codes = _REVIVABLE
         elif receipt.status in _RANK:
             change.to = Status.DELIVERED
+        if not attempt.has_receipt(receipt.status):
+            self._take_sign(row.contact_id, receipt)
         attempts.prove(attempt, receipt)
         self.touched[key] = attempt
 
@@ -131,6 +139,7 @@ class _Fold:
         effective = {id(item.change) for item in made}
         moved = {id(item.change) for item in made if item.old != item.new}
         self._stop({place for place, change in self.changes.items() if id(change) in moved})
+        suspects.follow(self.signs, self.now)
         return [self._outcome(place, effective) for place in range(count)]
 
     def _stop(self, places: Collection[int]) -> None:
@@ -148,6 +157,13 @@ class _Fold:
         if self.rows[change.message_id].is_erased:
             result = Result.ERASED
         return StatusOutcome(result, change.message_id)
+
+    def _take_sign(self, contact_id: int, receipt: Receipt) -> None:
+        """Note whether the person was reached, once for each attempt and status."""
+        if receipt.status in _REACHED:
+            self.signs.append(Sign(contact_id, reached=True))
+        elif receipt.status == "failed" and receipt.rule and receipt.rule.undeliverable:
+            self.signs.append(Sign(contact_id, reached=False))
 
     def _take_failure(
         self, place: int, change: Change, receipt: Receipt, number: PhoneNumber

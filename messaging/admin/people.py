@@ -16,7 +16,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from consent import contacts, quiet
+from consent import contacts, quiet, suspects
 from consent.admin import decisions
 from consent.models import Consent, ConsentEvent, Contact
 from consent.phones import mask, to_e164
@@ -55,6 +55,21 @@ class ContactForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form t
         return name
 
 
+class SuspectFilter(admin.SimpleListFilter):
+    """Whether people seem to be out of reach."""
+
+    title = "reach"
+    parameter_name = "suspect"
+
+    def lookups(self, _request: HttpRequest, _model_admin: Any) -> list[tuple[str, str]]:
+        """Return the one choice beside all."""
+        return [("yes", "Suspect: messages came back")]
+
+    def queryset(self, _request: HttpRequest, queryset: QuerySet[Contact]) -> QuerySet[Contact]:
+        """Keep the suspects."""
+        return queryset.filter(suspects.SUSPECT) if self.value() == "yes" else queryset
+
+
 def _whole(contact: Contact) -> str:
     return "\n".join(filter(None, (contact.phone, contact.bsuid)))
 
@@ -64,16 +79,24 @@ class ContactAdmin(Scoped, ModelAdmin[Contact]):
     """People, masked until somebody who may asks to see more."""
 
     form = ContactForm
-    list_display = ["id", "masked_phone", "masked_bsuid", "org", "created_at"]
-    list_filter = ["org"]
+    list_display = ["id", "masked_phone", "masked_bsuid", "reach", "org", "created_at"]
+    list_filter = ["org", SuspectFilter]
     list_select_related = ["org"]
     search_fields = ["phone"]
     search_help_text = "Phone number in E.164, or BSUID; exact."
     show_full_result_count = False
     ordering = ["-id"]
     when_empty = "People come with the first consent or message."
-    fields = ["org", "masked_phone", "masked_bsuid", "time_zone", "created_at", "erased_at"]
-    readonly_fields = ["org", "masked_phone", "masked_bsuid", "created_at", "erased_at"]
+    fields = [
+        "org",
+        "masked_phone",
+        "masked_bsuid",
+        "reach",
+        "time_zone",
+        "created_at",
+        "erased_at",
+    ]
+    readonly_fields = ["org", "masked_phone", "masked_bsuid", "reach", "created_at", "erased_at"]
     actions_detail = ["show_person", "record_decision", "export_everything", "erase"]
     show_person = revealing(
         "Show phone and BSUID",
@@ -111,6 +134,13 @@ class ContactAdmin(Scoped, ModelAdmin[Contact]):
     def masked_bsuid(self, contact: Contact) -> str:
         """Return the id with its middle hidden."""
         return mask(contact.bsuid or "") or "–"
+
+    @display(description="Undeliverable in a row")
+    def reach(self, contact: Contact) -> str:
+        """Return how many messages came back since one was delivered, and what follows."""
+        if contact.suspect_at is None:
+            return str(contact.undeliverable_count or "–")
+        return f"{contact.undeliverable_count}, suspect since {_time(contact.suspect_at)}"
 
     def change_view(
         self,

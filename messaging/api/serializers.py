@@ -149,7 +149,9 @@ class MessageSerializer(serializers.ModelSerializer[OutboundMessage]):
 class WarningSerializer(serializers.Serializer[Any]):
     """What the client should know of a message that was taken all the same."""
 
-    code = serializers.CharField(help_text="templates_not_synced or template_paused.")
+    code = serializers.CharField(
+        help_text="templates_not_synced, template_paused or recipient_suspect."
+    )
     detail = serializers.CharField()
 
 

@@ -10,7 +10,14 @@ from django.db import OperationalError, connection, transaction
 from messaging import traced, tracing, wake
 from messaging.intake import rows, statement, templates
 from messaging.intake.refusals import key_conflict, refusal
-from messaging.intake.requests import Accepted, Answer, Finding, MessageRequest, Submission
+from messaging.intake.requests import (
+    Accepted,
+    Answer,
+    Finding,
+    MessageRequest,
+    Submission,
+    Warned,
+)
 from messaging.models import OutboundMessage
 from orgs.models import Organization
 from orgs.shared_commit import SharedCommit
@@ -19,6 +26,12 @@ from orgs.shared_commit import SharedCommit
 LOOKS = 2
 # Requests of concurrent clients in one statement, at most.
 SHARED_MOST = 100
+
+SUSPECT = Warned(
+    "recipient_suspect",
+    "The last messages to this person came back undeliverable (131026): they may not be "
+    "reachable on WhatsApp.",
+)
 
 
 def accept(org: Organization, requests: Sequence[MessageRequest], actor: str) -> list[Answer]:
@@ -80,7 +93,7 @@ def _misfits(org: Organization, judged: Mapping[int, templates.Judged]) -> dict[
 
 def _with_warnings(answer: Answer, judged: templates.Judged) -> Answer:
     if judged.warnings and isinstance(answer, Accepted) and not answer.replayed:
-        return replace(answer, warnings=judged.warnings)
+        return replace(answer, warnings=judged.warnings + answer.warnings)
     return answer
 
 
@@ -97,7 +110,8 @@ def _accept_distinct(
         found = _insert(org, [requests[place] for place in left], actor)
         for place, item in zip(left, found, strict=True):
             if item.message is not None:
-                answers[place] = Accepted(item.message, replayed=False)
+                warnings = (SUSPECT,) if item.facts.is_suspect else ()
+                answers[place] = Accepted(item.message, replayed=False, warnings=warnings)
             elif item.taken:
                 taken.append(place)
             elif problem := refusal(requests[place], item.facts):

@@ -99,6 +99,7 @@ class Facts:
     contact_id: int | None
     consent: str  # an answer of the ledger
     window_open: bool
+    is_suspect: bool  # the last messages to the person came back
 
 
 @dataclass(frozen=True, slots=True)

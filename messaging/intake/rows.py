@@ -59,7 +59,7 @@ def _gather(org: Organization, requests: Sequence[MessageRequest]) -> _Records:
         if (number := _number(request, numbers)) is not None
     ]
     return _Records(
-        Facts(now, len(numbers), None, None, ledger.MISSING, window_open=False),
+        Facts(now, len(numbers), None, None, ledger.MISSING, window_open=False, is_suspect=False),
         set(taken.values_list("idempotency_key", flat=True)),
         numbers,
         people,
@@ -88,6 +88,7 @@ def _look(org: Organization, request: MessageRequest, records: _Records) -> Find
         contact_id=contact.pk if contact else None,
         consent=records.consents[_ask(contact, request)].status if contact else ledger.MISSING,
         window_open=bool(number and contact and (number.pk, contact.pk) in records.open_windows),
+        is_suspect=bool(contact and contact.suspect_at),
     )
     if request.idempotency_key in records.taken:
         return Finding(facts, taken=True)

@@ -120,7 +120,8 @@ SELECT judged.now,
     coalesce((SELECT max(many) FROM senders WHERE senders.org_id = judged.org_id), 0),
     judged.number_id,
     judged.phone_number_id, judged.contact_id, judged.consent, judged.window_open,
-    judged.taken, fresh.id IS NOT NULL
+    judged.taken, fresh.id IS NOT NULL,
+    (SELECT suspect_at IS NOT NULL FROM consent_contact WHERE id = judged.contact_id)
 FROM judged LEFT JOIN fresh ON fresh.id = judged.id
 ORDER BY judged.place
 """
@@ -214,7 +215,8 @@ def _finding(
     row: tuple[Any, ...],
     numbers: dict[int, PhoneNumber],
 ) -> Finding:
-    now, senders, number_id, phone_number_id, contact_id, consent, is_open, taken, is_new = row
+    now, senders, number_id, phone_number_id, contact_id, consent, is_open, *others = row
+    taken, is_new, is_suspect = others
     if number_id is not None and number_id not in numbers:
         # Only what a message shows of its number; the rest would be read when asked for.
         numbers[number_id] = PhoneNumber.from_db(
@@ -222,6 +224,14 @@ def _finding(
             ["id", "org_id", "phone_number_id"],
             [number_id, asked.org.pk, phone_number_id],
         )
-    facts = Facts(now, senders, numbers.get(number_id), contact_id, consent, window_open=is_open)
+    facts = Facts(
+        now,
+        senders,
+        numbers.get(number_id),
+        contact_id,
+        consent,
+        window_open=is_open,
+        is_suspect=bool(is_suspect),
+    )
     message = message_of(asked.org, asked.request, facts, message_id) if is_new else None
     return Finding(facts, message, taken=taken)

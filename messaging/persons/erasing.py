@@ -74,7 +74,14 @@ def _forget(contact: Contact, now: datetime) -> None:
     ServiceWindow.objects.filter(contact=contact).delete()
     InboundMessage.objects.filter(contact=contact).delete()
     Contact.objects.filter(pk=contact.pk).update(
-        phone=None, bsuid=None, time_zone="", zone_changed_at=None, erased_at=now, updated_at=now
+        phone=None,
+        bsuid=None,
+        time_zone="",
+        zone_changed_at=None,
+        undeliverable_count=0,
+        suspect_at=None,
+        erased_at=now,
+        updated_at=now,
     )
 
 

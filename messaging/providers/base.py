@@ -62,6 +62,7 @@ class ErrorRule:
     stop: str = ""  # why the scope stands still: credentials, billing, policy, registration
     campaign: bool = False  # an everyday result of marketing, never an operational failure
     opt_out: bool = False  # the person has stopped marketing messages
+    undeliverable: bool = False  # the person may not be reachable: several make a suspect
 
 
 @dataclass(frozen=True, slots=True)

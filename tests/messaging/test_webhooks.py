@@ -209,7 +209,7 @@ class TestApplying:
             AttemptFactory(message=message, outcome="ACCEPTED", provider_message_id=f"w{n}")
             statuses.append(status("delivered", id=f"w{n}"))
         post(client, payload(number, statuses=statuses))
-        with django_assert_max_num_queries(20):
+        with django_assert_max_num_queries(21):
             receipts.apply_pending()
         assert set(results()) == {Result.APPLIED}
 

@@ -205,11 +205,13 @@ _RECIPIENTS = [
         Scope.RECIPIENT,
     ),
     _refuse("131021", "The recipient is the sender", "Send to another number.", Scope.RECIPIENT),
-    _refuse(
+    ErrorRule(
         "131026",
+        Outcome.REJECTED,
+        Scope.RECIPIENT,
         "The message cannot be delivered to this person",
         "They may have no WhatsApp or an old version; try another channel or once more later.",
-        Scope.RECIPIENT,
+        undeliverable=True,
     ),
     _refuse(
         "131030",

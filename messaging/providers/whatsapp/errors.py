@@ -26,6 +26,7 @@ _TYPES: Mapping[str, type | tuple[type, ...]] = {
     "stop": str,
     "campaign": bool,
     "opt_out": bool,
+    "undeliverable": bool,
 }
 
 
