@@ -209,24 +209,24 @@ def _record(org: Organization, decisions: Sequence[tuple[Entry, Decision]]) -> l
     return made
 
 
-class ErasedMeanwhileError(OperationalError):
-    """Somebody was erased between being found and being held; another try finds them anew."""
+class GoneMeanwhileError(OperationalError):
+    """Somebody was erased or merged between being found and being held; try again to find them."""
 
 
 def _hold_people(org: Organization, entries: Sequence[Entry]) -> None:
-    """Keep the people from being erased until the decisions are committed.
+    """Keep the people from being erased or merged until the decisions are committed.
 
-    Raises ErasedMeanwhileError when one of them has been, ValueError for a stranger.
+    Raises GoneMeanwhileError when one of them has been, ValueError for a stranger.
     """
     ids = {entry.contact_id for entry in entries}
     people = Contact.objects.of(org).filter(pk__among=ids).order_by("pk")
-    held = database.held(people.values_list("pk", "erased_at"))
+    held = database.held(people.values_list("pk", "erased_at", "merged_into_id"))
     if len(held) != len(ids):
         message = "A contact belongs to another organisation or does not exist."
         raise ValueError(message)
-    if any(erased_at is not None for _pk, erased_at in held):
-        message = "A person was erased at this moment; try again."
-        raise ErasedMeanwhileError(message)
+    if any(erased_at or merged_into for _pk, erased_at, merged_into in held):
+        message = "A person was erased or merged at this moment; try again."
+        raise GoneMeanwhileError(message)
 
 
 def _create_missing(org: Organization, decisions: Sequence[tuple[Entry, Decision]]) -> None:

@@ -81,6 +81,16 @@ class Contact(models.Model):
         editable=False,
         help_text="Since then they seem not to be reachable on WhatsApp.",
     )
+    merged_into = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        db_index=False,
+        help_text="The contact of the same person, which has the names of both.",
+    )
     erased_at = models.DateTimeField(
         null=True, blank=True, help_text="Since then nothing is recorded about them or sent."
     )
@@ -96,7 +106,8 @@ class Contact(models.Model):
             models.CheckConstraint(
                 condition=Q(phone__isnull=False)
                 | Q(bsuid__isnull=False)
-                | Q(erased_at__isnull=False),
+                | Q(erased_at__isnull=False)
+                | Q(merged_into__isnull=False),
                 name="contact_phone_or_bsuid",
             ),
         ]
@@ -110,6 +121,11 @@ class Contact(models.Model):
                 fields=["id"],
                 condition=Q(undeliverable_count__gt=0),
                 name="idx_contact_undeliverable",
+            ),
+            models.Index(
+                fields=["merged_into"],
+                condition=Q(merged_into__isnull=False),
+                name="idx_contact_merged",
             ),
         ]
         permissions = [

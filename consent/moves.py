@@ -1,17 +1,21 @@
-"""A person who goes by another name: their decisions go with them."""
+"""A person under another name, or under two: their decisions go with them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 
-from consent import ledger
+from consent import history, ledger
 from consent.ledger import Entry
 from consent.models import Consent, ConsentEvent, Contact, Decision, Source
 from orgs import audit
+from orgs.models import Organization
 
 
 @transaction.atomic
@@ -22,33 +26,98 @@ def move(old: Contact, new: Contact, *, at: datetime, actor: str, proof: Mapping
     for the new contact follows from both histories, as if they had always been one. Repeating it
     changes nothing. Both belong to the same organisation.
     """
-    events = ConsentEvent.objects.filter(consent__contact=old).select_related("consent")
+    _carry(old.org, {old.pk: new.pk}, _Told("contact.moved", actor, at, proof))
+
+
+@transaction.atomic
+def merge(org: Organization, merged: Mapping[int, int], *, at: datetime, actor: str) -> None:
+    """Give contacts the whole history of others, old to new, that were the same people.
+
+    Nothing more goes to the old ones: whatever still refers to one finds no permission.
+    """
+    _carry(org, merged, _Told("contact.merged", actor, at, {"means": "same_person"}))
+
+
+def share_stops(org: Organization, pairs: Sequence[tuple[int, int]]) -> None:
+    """Have each STOP that stands for one contact of a pair stand for the other one too.
+
+    For those who seem to be one person while their names contradict each other, so that nothing
+    else is known to be of both. The number of statements does not depend on the number of pairs.
+    """
+    others: dict[int, set[int]] = {}
+    for one, other in pairs:
+        others.setdefault(one, set()).add(other)
+        others.setdefault(other, set()).add(one)
+    known: dict[int, list[ConsentEvent]] = {}
+    for event in _events(others).filter(consent__status=Decision.REVOKED):
+        known.setdefault(event.consent_id, []).append(event)
+    ledger.revoke(
+        org,
+        [
+            _entry(stop, other)
+            for events in known.values()
+            for stop in history.stops(events)
+            for other in sorted(others[stop.consent.contact_id])
+        ],
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """Why decisions go from one contact to another: what is noted of it."""
+
+    action: str
+    actor: str
+    at: datetime
+    proof: Mapping[str, Any]
+
+
+def _carry(org: Organization, carried: Mapping[int, int], told: _Told) -> None:
+    """Copy the histories, old to new, and revoke what the old ones granted."""
     # Not what an earlier telling of the same move has revoked.
-    history = [event for event in events.order_by("pk") if event.proof != proof]
-    copied = [(_entry(event, new), Decision(event.status)) for event in history]
-    granted = Consent.objects.filter(contact=old, status=Decision.GRANTED)
-    revoked = [
-        Entry(old.pk, row.channel, row.purpose, Source.PROVIDER, actor, occurred_at=at, proof=proof)
-        for row in granted
+    past = [event for event in _events(carried) if event.proof != told.proof]
+    copied = [
+        (_entry(event, carried[event.consent.contact_id]), Decision(event.status)) for event in past
     ]
-    ledger.record(old.org, copied + [(entry, Decision.REVOKED) for entry in revoked])
-    if copied or revoked:
-        audit.record(
-            [
-                audit.Entry(
-                    old.org_id,
-                    actor,
-                    "contact.moved",
-                    f"contact:{old.pk}",
-                    after={"to": new.pk, "decisions": len(copied)},
-                )
-            ]
-        )
+    granted = Consent.objects.filter(contact_id__in=carried, status=Decision.GRANTED)
+    revoked = [(_revocation(row, told), Decision.REVOKED) for row in granted]
+    ledger.record(org, copied + revoked)
+    counts = Counter(event.consent.contact_id for event in past)
+    audit.record(
+        [
+            audit.Entry(
+                org.pk,
+                told.actor,
+                told.action,
+                f"contact:{old}",
+                after={"to": new, "decisions": counts[old]},
+            )
+            for old, new in sorted(carried.items())
+            if counts[old]
+        ]
+    )
 
 
-def _entry(event: ConsentEvent, contact: Contact) -> Entry:
+def _events(contact_ids: Iterable[int]) -> QuerySet[ConsentEvent]:
+    found = ConsentEvent.objects.filter(consent__contact_id__in=list(contact_ids))
+    return found.select_related("consent").order_by("pk")
+
+
+def _revocation(row: Consent, told: _Told) -> Entry:
     return Entry(
-        contact.pk,
+        row.contact_id,
+        row.channel,
+        row.purpose,
+        Source.PROVIDER,
+        told.actor,
+        occurred_at=told.at,
+        proof=told.proof,
+    )
+
+
+def _entry(event: ConsentEvent, contact_id: int) -> Entry:
+    return Entry(
+        contact_id,
         event.consent.channel,
         event.consent.purpose,
         event.source,

@@ -158,7 +158,8 @@ class RevokeConsent(APIView):
         consent = get_object_or_404(consents_of(request), pk=pk)
         reason = body.validated_data["reason"]
         entry = ledger.Entry(
-            contact_id=consent.contact_id,
+            # A client may still know the consent of a contact that was merged.
+            contact_id=consent.contact.merged_into_id or consent.contact_id,
             channel=consent.channel,
             purpose=consent.purpose,
             source=Source.API,

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from messaging import moves, notices, opt_outs, statuses, troubles, windows
+from consent.contacts import Recipient
+from messaging import moves, names, notices, opt_outs, statuses, troubles, windows
 from messaging import received as received_messages
 from messaging.models import BusinessAccount, PhoneNumber, WebhookDelivery, WebhookEvent
 from messaging.providers.base import (
@@ -166,6 +167,14 @@ def _take_receipts(received: Sequence[tuple[Noted, Receipt, PhoneNumber]], now: 
             row.look_again_at = now + _LOOK_AGAIN_FIRST
         elif outcome.result == Result.ERASED:
             row.provider_message_id = ""
+    names.learn_from_statuses(
+        [
+            (receipt, number, outcome.contact_id)
+            for (_row, receipt, number), outcome in zip(received, outcomes, strict=True)
+            if outcome.contact_id is not None
+        ],
+        now,
+    )
     opt_outs.hear_refusals(
         [
             opt_outs.Refused(
@@ -186,11 +195,19 @@ def _take_errors(received: Sequence[tuple[Noted, NumberError, PhoneNumber]], now
 def _take_preferences(
     received: Sequence[tuple[Noted, Preference, PhoneNumber]], now: datetime
 ) -> None:
+    names.learn(
+        [(_person(preference), number) for _row, preference, number in received],
+        now,
+    )
     understood = opt_outs.hear_preferences(
         [(preference, number) for _row, preference, number in received], now
     )
     for (row, _preference, _number), known in zip(received, understood, strict=True):
         row.result = Result.APPLIED if known else Result.KEPT
+
+
+def _person(told: Inbound | Preference) -> Recipient:
+    return Recipient(told.phone or None, told.bsuid or None)
 
 
 def _take_inbound(received: Sequence[tuple[Noted, Inbound, PhoneNumber]], now: datetime) -> None:
@@ -199,9 +216,9 @@ def _take_inbound(received: Sequence[tuple[Noted, Inbound, PhoneNumber]], now: d
     ]
     moves.follow(named, now)  # before anybody is looked up by a name they have left
     opening = [(inbound, number) for inbound, number in named if windows.opens(inbound)]
-    written = received_messages.with_contacts(
-        [item for item in named if received_messages.is_written(item[0])]
-    )
+    by_people = [item for item in named if received_messages.is_written(item[0])]
+    names.learn([(_person(inbound), number) for inbound, number in by_people], now)
+    written = received_messages.with_contacts(by_people)
     received_messages.keep(written, now)
     windows.refresh([item for item in written if windows.opens(item[0])])
     opt_outs.hear_inbound(opening, now)

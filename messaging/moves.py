@@ -9,11 +9,10 @@ from datetime import datetime
 from consent import contacts, moves
 from consent.contacts import Recipient
 from consent.models import Contact
+from messaging import names
 from messaging.models import PhoneNumber
 from messaging.providers.base import Inbound
 from messaging.providers.whatsapp import system_messages
-
-ACTOR = "provider:meta"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,15 +52,20 @@ def _follow(inbound: Inbound, number: PhoneNumber, change: _Change, now: datetim
         return
     if change.new.phone and change.new.phone == change.old.phone and change.new.bsuid:
         _rename(known[0], change.new.bsuid, now)
+        names.learn([(change.new, number)], now)
     new = contacts.find_or_create(number.org, [change.new])[change.new]
     proof = {"means": "new_name", "message_id": inbound.provider_message_id}
     for contact in known:
         if contact.pk != new.pk:
-            moves.move(contact, new, at=inbound.at, actor=ACTOR, proof=proof)
+            moves.move(contact, new, at=inbound.at, actor=names.ACTOR, proof=proof)
 
 
 def _rename(contact: Contact, bsuid: str, now: datetime) -> None:
-    """Note the new id on the contact of the same phone, unless somebody has it already."""
-    taken = Contact.objects.of(contact.org).filter(bsuid=bsuid).exclude(pk=contact.pk)
-    if not taken.exists():
-        Contact.objects.filter(pk=contact.pk).update(bsuid=bsuid, updated_at=now)
+    """Note the new id on the contact of the same phone.
+
+    When a contact has it already, only the old one goes: the two may be one person.
+    """
+    taken = Contact.objects.of(contact.org).filter(bsuid=bsuid).exclude(pk=contact.pk).exists()
+    if not taken or contact.phone:
+        known = None if taken else bsuid
+        Contact.objects.filter(pk=contact.pk).update(bsuid=known, updated_at=now)

@@ -41,6 +41,7 @@ class StatusOutcome:
 
     result: str  # WebhookEvent.Result
     message_id: uuid.UUID | None = None
+    contact_id: int | None = None  # whom the message went to
 
 
 def apply(received: Sequence[tuple[Receipt, PhoneNumber]], now: datetime) -> list[StatusOutcome]:
@@ -154,9 +155,10 @@ class _Fold:
         if change is None:
             return StatusOutcome(Result.UNMATCHED)
         result = Result.APPLIED if id(change) in effective else Result.UNCHANGED
-        if self.rows[change.message_id].is_erased:
-            result = Result.ERASED
-        return StatusOutcome(result, change.message_id)
+        row = self.rows[change.message_id]
+        if row.is_erased:
+            return StatusOutcome(Result.ERASED, row.pk)
+        return StatusOutcome(result, row.pk, row.contact_id)
 
     def _take_sign(self, contact_id: int, receipt: Receipt) -> None:
         """Note whether the person was reached, once for each attempt and status."""

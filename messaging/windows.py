@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -114,3 +114,33 @@ def refresh(written: Sequence[Written]) -> None:
         and row.last_inbound_at < latest[pair][0]
     ]
     database.update_rows(ServiceWindow, later)
+
+
+def move(merged: Mapping[int, int]) -> None:
+    """Give the windows of merged contacts to those they were merged into; the later one counts."""
+    rows = list(
+        ServiceWindow.objects.select_for_update()
+        .filter(contact_id__in=[*merged, *merged.values()])
+        .order_by("pk")
+    )
+    kept = {(row.phone_number_id, row.contact_id): row for row in rows}
+    doubled = []
+    for row in rows:
+        pair = (row.phone_number_id, merged.get(row.contact_id, row.contact_id))
+        other = kept.setdefault(pair, row)
+        if other is not row:
+            other.last_inbound_at = max(other.last_inbound_at, row.last_inbound_at)
+            doubled.append(row.pk)
+    ServiceWindow.objects.filter(pk__in=doubled).delete()
+    database.update_rows(
+        ServiceWindow,
+        [
+            {
+                "pk": row.pk,
+                "contact_id": merged.get(row.contact_id, row.contact_id),
+                "last_inbound_at": row.last_inbound_at,
+            }
+            for row in rows
+            if row.pk not in doubled
+        ],
+    )

@@ -157,7 +157,8 @@ class ConsentAdmin(ReadOnly, Scoped, ModelAdmin[Consent]):
             self.message_user(request, text, messages.WARNING)
             return
         count, last = 0, 0
-        standing = queryset.exclude(status=Decision.REVOKED).select_related("org").order_by("pk")
+        standing = queryset.filter(contact__merged_into=None).exclude(status=Decision.REVOKED)
+        standing = standing.select_related("org").order_by("pk")
         # Slice by slice: all of a long list may have been chosen.
         while chosen := list(standing.filter(pk__gt=last)[: taking.MOST]):
             _revoke(chosen, f"user:{request.user.pk}", reason)

@@ -94,9 +94,10 @@ class ContactAdmin(Scoped, ModelAdmin[Contact]):
         "reach",
         "time_zone",
         "created_at",
+        "merged_into",
         "erased_at",
     ]
-    readonly_fields = ["org", "masked_phone", "masked_bsuid", "reach", "created_at", "erased_at"]
+    readonly_fields = [name for name in fields if name != "time_zone"]
     actions_detail = ["show_person", "record_decision", "export_everything", "erase"]
     show_person = revealing(
         "Show phone and BSUID",
@@ -121,13 +122,15 @@ class ContactAdmin(Scoped, ModelAdmin[Contact]):
             return queryset.none(), False
 
     def get_fields(self, _request: HttpRequest, obj: Contact | None = None) -> list[str]:
-        """Say when somebody was erased only of those who were."""
-        is_erased = obj is not None and obj.erased_at is not None
-        return [name for name in self.fields if is_erased or name != "erased_at"]
+        """Say when somebody was erased, or into whom merged, only of those who were."""
+        rare = {"merged_into", "erased_at"}
+        return [name for name in self.fields if name not in rare or getattr(obj, name, None)]
 
     @display(description="Phone")
     def masked_phone(self, contact: Contact) -> str:
         """Return the phone number with its middle hidden."""
+        if contact.merged_into_id is not None:
+            return f"merged into {contact.merged_into_id}"
         return "erased" if contact.erased_at else mask(contact.phone or "") or "–"
 
     @display(description="BSUID")
@@ -206,13 +209,13 @@ class ContactAdmin(Scoped, ModelAdmin[Contact]):
         return redirect(reverse("admin:consent_contact_changelist"))
 
     def has_decide_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """Say whether this person may record decisions; of an erased person there are none."""
+        """Say whether this person may record decisions; none of whom is erased or merged."""
         if not request.user.has_perm("consent.change_consent"):
             return False
         if object_id is None:
             return True
         found = self.get_object(request, str(object_id))
-        return found is not None and found.erased_at is None
+        return found is not None and found.erased_at is None and found.merged_into_id is None
 
     def has_export_permission(self, request: HttpRequest, _object_id: Any = None) -> bool:
         """Say whether this person may export others."""

@@ -71,6 +71,8 @@ def _forget(contact: Contact, now: datetime) -> None:
     consents = Consent.objects.filter(contact=contact)
     remembered.keep(contact, list(consents.select_for_update().order_by("pk")))
     consents.delete()
+    # What stood there has been copied, with its proof.
+    Consent.objects.filter(contact__merged_into=contact).delete()
     ServiceWindow.objects.filter(contact=contact).delete()
     InboundMessage.objects.filter(contact=contact).delete()
     Contact.objects.filter(pk=contact.pk).update(
@@ -80,6 +82,7 @@ def _forget(contact: Contact, now: datetime) -> None:
         zone_changed_at=None,
         undeliverable_count=0,
         suspect_at=None,
+        merged_into=None,
         erased_at=now,
         updated_at=now,
     )

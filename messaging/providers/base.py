@@ -126,11 +126,13 @@ class Receipt:
     error_code: str = ""
     error_message: str = ""
     rule: ErrorRule | None = None
+    bsuid: str = field(default="", repr=False)  # of the person it went to, if it is told
+    phone: str = field(default="", repr=False)  # beside it, E.164 with +
     raw: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def without_person(self) -> Receipt:
         """Return what may be kept of an erased person."""
-        return replace(self, provider_message_id="", error_message="")
+        return replace(self, provider_message_id="", error_message="", bsuid="", phone="")
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,23 +119,28 @@ def _change(change: Any, account_id: str, time: object, table: ErrorTable) -> It
         yield _guarded(read, topic, number, account_id, value)
         return
     if topic == "user_preferences" and _list(value, topic):
+        people = _people(value)
         for item in _list(value, topic):
             yield _guarded(
-                partial(_preference, item, number, account_id), topic, number, account_id, item
+                partial(_preference, item, number, account_id, people),
+                topic,
+                number,
+                account_id,
+                item,
             )
         return
     if topic != "messages":
         yield Unhandled(topic, number, account_id, raw=value)
         return
+    people = _people(value)
     for item in _list(value, "statuses"):
         yield _guarded(
-            partial(_receipt, item, number, account_id, table),
+            partial(_receipt, item, number, account_id, table, people),
             "statuses",
             number,
             account_id,
             item,
         )
-    people = _people(value)
     for item in _list(value, "messages"):
         yield _guarded(
             partial(_inbound, item, number, account_id, people),
@@ -165,7 +170,10 @@ def _guarded(
         return Unhandled(topic, number, account_id, error=type(error).__name__, raw=raw)
 
 
-def _receipt(item: dict[str, Any], number: str, account_id: str, table: ErrorTable) -> Receipt:
+def _receipt(
+    item: dict[str, Any], number: str, account_id: str, table: ErrorTable, people: Mapping[str, str]
+) -> Receipt:
+    digits, bsuid = _recipient(item, people)
     error = next((e for e in _list(item, "errors") if isinstance(e, dict)), {})
     code, message, rule = _error(error, table)
     return Receipt(
@@ -179,8 +187,18 @@ def _receipt(item: dict[str, Any], number: str, account_id: str, table: ErrorTab
         error_code=code,
         error_message=message,
         rule=rule,
+        bsuid=bsuid,
+        phone=e164(digits) if bsuid else "",
         raw=item,
     )
+
+
+def _recipient(item: Mapping[str, Any], people: Mapping[str, str]) -> tuple[str, str]:
+    """Return number and BSUID of the person a status is about; nobody when it is a group."""
+    if item.get("recipient_type") == "group":
+        return "", ""
+    digits = text(item.get("recipient_id"))
+    return digits, (text(item.get("recipient_user_id")) or people.get(digits, ""))[:140]
 
 
 def _error(error: Mapping[str, Any], table: ErrorTable) -> tuple[str, str, ErrorRule | None]:
@@ -225,13 +243,17 @@ def _inbound(
     )
 
 
-def _preference(item: dict[str, Any], number: str, account_id: str) -> Preference:
+def _preference(
+    item: dict[str, Any], number: str, account_id: str, people: Mapping[str, str]
+) -> Preference:
+    digits = text(item.get("wa_id"))
+    bsuid = text(item.get("user_id")) or people.get(digits, "")
     return Preference(
         at=moment(item["timestamp"]),
         phone_number_id=number,
         account_id=account_id,
-        phone=e164(text(item.get("wa_id"))),
-        bsuid=text(item.get("user_id"))[:140],
+        phone=e164(digits),
+        bsuid=bsuid[:140],
         value=text(item["value"]).lower()[:32],
         is_marketing=item.get("category") == "marketing_messages",
         raw=item,

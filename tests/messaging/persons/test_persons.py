@@ -167,7 +167,7 @@ class TestErasing:
     def test_nothing_is_recorded_about_who_was_erased_meanwhile(self, person):
         erasing.request(person, actor="user:1", reason="r")
         entry = ledger.Entry(person.pk, "WHATSAPP", "marketing", "api", "k", timezone.now())
-        with pytest.raises(ledger.ErasedMeanwhileError):
+        with pytest.raises(ledger.GoneMeanwhileError):
             ledger.grant(person.org, [entry])
         assert not Consent.objects.exists()
 

@@ -42,7 +42,7 @@ def test_erased_after_being_found_nothing_is_recorded(person, monkeypatch, purpo
         return hold(*args)
 
     monkeypatch.setattr(ledger, "_hold_people", erased_first)
-    with pytest.raises(ledger.ErasedMeanwhileError):
+    with pytest.raises(ledger.GoneMeanwhileError):
         ledger.deny(person.org, [entry(person, purpose)])
     assert not Consent.objects.filter(contact=person).exists()
 
@@ -68,7 +68,7 @@ def test_in_any_interleaving_nothing_of_the_erased_is_left(person):
             }
             try:
                 return taking.take(org, [item], actor="key:x")
-            except ledger.ErasedMeanwhileError:
+            except ledger.GoneMeanwhileError:
                 return None
 
         given = at_once(3, deed)
