@@ -124,6 +124,7 @@ class Inbox:
     poisoned: int
     unreadable: int
     oldest_waiting: timedelta | None
+    lost: int = 0  # times Meta told of webhooks it could not deliver
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from messaging.providers.base import (
     Receipt,
     Unhandled,
 )
+from messaging.troubles import Reported
 
 Result = WebhookEvent.Result
 
@@ -58,7 +59,7 @@ def process(items: Sequence[Item], now: datetime) -> list[Noted]:
     rows: list[Noted] = []
     receipts: list[tuple[Noted, Receipt, PhoneNumber]] = []
     inbound: list[tuple[Noted, Inbound, PhoneNumber]] = []
-    errors: list[tuple[Noted, NumberError, PhoneNumber]] = []
+    errors: list[tuple[Noted, Reported]] = []
     told: list[tuple[Noted, Notice, BusinessAccount]] = []
     preferences: list[tuple[Noted, Preference, PhoneNumber]] = []
     for item in items:
@@ -80,7 +81,7 @@ def process(items: Sequence[Item], now: datetime) -> list[Noted]:
             row.org_id = None
             row.result = Result.FOREIGN
         elif isinstance(event, NumberError):
-            errors.append((row, event, number))
+            errors.append((row, Reported(event, number, item.delivery.received_at)))
         elif isinstance(event, Inbound):
             inbound.append((row, event, number))
         elif isinstance(event, Preference):
@@ -186,10 +187,10 @@ def _take_receipts(received: Sequence[tuple[Noted, Receipt, PhoneNumber]], now: 
     )
 
 
-def _take_errors(received: Sequence[tuple[Noted, NumberError, PhoneNumber]], now: datetime) -> None:
-    stopped = troubles.take([(trouble, number) for _row, trouble, number in received], now)
-    for (row, _trouble, _number), stops in zip(received, stopped, strict=True):
-        row.result = Result.APPLIED if stops else Result.KEPT
+def _take_errors(received: Sequence[tuple[Noted, Reported]], now: datetime) -> None:
+    acted = troubles.take([told for _row, told in received], now)
+    for (row, _told), acts in zip(received, acted, strict=True):
+        row.result = Result.APPLIED if acts else Result.KEPT
 
 
 def _take_preferences(

@@ -6,7 +6,15 @@ from datetime import datetime, timedelta
 
 from alerts.facts import Inbox, SilentApp
 from alerts.thresholds import Thresholds
-from messaging.models import MetaApp, OutboundMessage, PhoneNumber, WebhookDelivery, WebhookEvent
+from messaging.models import (
+    MetaApp,
+    OutboundMessage,
+    PhoneNumber,
+    ProviderNotice,
+    WebhookDelivery,
+    WebhookEvent,
+)
+from messaging.models.notices import ERRORS, WEBHOOK_LOST
 
 # An app that is not among the newest deliveries is looked at through its messages.
 NEWEST = 2_000
@@ -64,6 +72,7 @@ def inbox(limits: Thresholds, at: datetime) -> Inbox:
     unreadable = WebhookDelivery.objects.filter(
         status=WebhookDelivery.Status.ERROR, received_at__gt=since
     )
+    lost = ProviderNotice.objects.filter(topic=ERRORS, event=WEBHOOK_LOST, recorded_at__gt=since)
     pending = WebhookDelivery.objects.filter(status=WebhookDelivery.Status.PENDING)
     oldest = pending.order_by("pk").values_list("received_at", flat=True).first()
     return Inbox(
@@ -71,4 +80,5 @@ def inbox(limits: Thresholds, at: datetime) -> Inbox:
         poisoned=poisoned.order_by()[:MOST_COUNTED].count(),
         unreadable=unreadable.order_by()[:MOST_COUNTED].count(),
         oldest_waiting=at - oldest if oldest is not None else None,
+        lost=lost.order_by()[:MOST_COUNTED].count(),
     )

@@ -145,7 +145,7 @@ def silent_webhooks(apps: Sequence[SilentApp], limits: Thresholds, _seen: Moment
 
 def inbox(found: Inbox, limits: Thresholds, seen: Moment) -> list[Finding]:
     """Find webhooks that pile up: without a message, not understood, or not looked at."""
-    findings = []
+    findings = _lost(found, limits)
     if seen.exceeds(found.unmatched, limits.unmatched, "unmatched"):
         findings.append(
             Finding(
@@ -198,6 +198,26 @@ def inbox(found: Inbox, limits: Thresholds, seen: Moment) -> list[Finding]:
             )
         )
     return findings
+
+
+def _lost(found: Inbox, limits: Thresholds) -> list[Finding]:
+    if not found.lost:
+        return []
+    return [
+        Finding(
+            severity=Severity.WARNING,
+            title="Webhooks were lost for good",
+            summary=f"In the last {span(limits.window)} Meta gave up delivering webhooks of a "
+            "number that keeps no messages.",
+            size=found.lost,
+            key="lost",
+            figures=(("Hours and numbers with such a loss", f"{found.lost:,}"),),
+            advice="Statuses and messages of that time are missing: look whether the web servers "
+            "answered.",
+            page="messaging_providernotice",
+            query={"topic": "errors"},
+        )
+    ]
 
 
 def processes(found: Processes, _limits: Thresholds, _seen: Moment) -> list[Finding]:

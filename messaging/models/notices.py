@@ -8,6 +8,10 @@ from messaging.models.accounts import BusinessAccount
 from orgs.models import Organization
 from orgs.tenancy import TenantQuerySet
 
+# The topic of errors about a number as a whole, and Meta's code for a webhook lost for good.
+ERRORS = "errors"
+WEBHOOK_LOST = "131035"
+
 
 class ProviderNotice(models.Model):
     """One thing told once, about the account, one of its numbers or one of its templates."""

@@ -146,5 +146,7 @@ def test_webhooks_that_fail_wait_or_match_nothing_are_three_findings():
         FRESH,
     )
     assert [each.key for each in found] == ["unmatched", "poisoned", "lag"]
+    (gone,) = surroundings.inbox(facts.Inbox(0, 0, 0, None, lost=2), LIMITS, FRESH)
+    assert (gone.key, gone.size) == ("lost", 2)
     quiet = facts.Inbox(100, 0, 0, timedelta(minutes=5))
     assert surroundings.inbox(quiet, LIMITS, FRESH) == []

@@ -12,12 +12,15 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from alerts import thresholds
+from alerts.readings import webhooks as readings
 from consent.models import Contact
 from messaging import receipts
 from messaging.models import (
     MetaApp,
     OutboundMessage,
     PhoneNumber,
+    ProviderNotice,
     ServiceWindow,
     WebhookDelivery,
     WebhookEvent,
@@ -311,3 +314,47 @@ class TestTroubleOfANumber:
         event = WebhookEvent.objects.get()
         assert (event.result, event.topic, event.error) == (Result.KEPT, "error 131035", "m (d)")
         assert not Hold.objects.exists()
+
+    def test_it_stands_in_the_timeline_of_the_account_once_an_hour_and_raises_an_alert(
+        self, client, number
+    ):
+        for _ in range(2):
+            post(client, payload(number, errors=[self.error(131035), self.error(131035)]))
+            receipts.apply_pending()
+        notice = ProviderNotice.objects.get()
+        assert (notice.account, notice.topic, notice.event, notice.detail) == (
+            number.account,
+            "errors",
+            "131035",
+            "m (d)",
+        )
+        assert readings.inbox(thresholds.current(), timezone.now()).lost == 1
+
+    @pytest.mark.parametrize(("code", "age"), [(130429, 90), (131031, 400), (131042, 400)])
+    def test_an_old_one_told_again_stops_nothing(self, client, number, code, age):
+        post(client, payload(number, errors=[self.error(code)]))
+        earlier = timezone.now() - timedelta(seconds=age)
+        WebhookDelivery.objects.update(received_at=earlier)
+        receipts.apply_pending()
+        assert results() == [Result.KEPT]
+        assert not Hold.objects.exists()
+        number.refresh_from_db()
+        assert number.rate_share == 1000
+
+    def test_a_replay_neither_lengthens_the_hold_nor_lowers_the_rate_again(self, client, number):
+        post(client, payload(number, errors=[self.error(130429)]))
+        for _ in range(2):
+            WebhookDelivery.objects.update(status="PENDING")
+            WebhookEvent.objects.all().delete()
+            receipts.apply_pending()
+        delivery = WebhookDelivery.objects.get()
+        assert Hold.objects.get().until == delivery.received_at + timedelta(seconds=2)
+        number.refresh_from_db()
+        assert (number.rate_share, number.rate_lowered_at) == (500, delivery.received_at)
+
+    @pytest.mark.parametrize("code", [131031, 131042])
+    def test_a_stop_opens_the_circuit_of_the_account(self, client, number, code):
+        post(client, payload(number, errors=[self.error(code)]))
+        receipts.apply_pending()
+        hold = Hold.objects.get()
+        assert (hold.scope, hold.key, hold.until) == ("account", number.account.waba_id, None)
