@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -17,13 +17,16 @@ from consent.models import Consent, ConsentEvent, Contact, Decision, Source
 from orgs import audit
 from orgs.models import Organization
 
+ONE_SECOND = timedelta(seconds=1)  # the resolution of Meta's event times
+
 
 @transaction.atomic
 def move(old: Contact, new: Contact, *, at: datetime, actor: str, proof: Mapping[str, Any]) -> None:
     """Copy the history of the old contact to the new one, then revoke what the old one granted.
 
-    The old name may belong to somebody else from now on, who has agreed to nothing. What holds
-    for the new contact follows from both histories, as if they had always been one. Repeating it
+    The old name may belong to somebody else from then on: what was decided under it after the
+    move is theirs, and neither copied nor revoked, however late the move is told. What holds for
+    the new contact follows from both histories, as if they had always been one. Repeating it
     changes nothing. Both belong to the same organisation.
     """
     _carry(old.org, {old.pk: new.pk}, _Told("contact.moved", actor, at, proof))
@@ -71,15 +74,23 @@ class _Told:
     at: datetime
     proof: Mapping[str, Any]
 
+    @property
+    def until(self) -> datetime:
+        """Return up to when decisions under the old name were the person's."""
+        return self.at + ONE_SECOND
+
 
 def _carry(org: Organization, carried: Mapping[int, int], told: _Told) -> None:
     """Copy the histories, old to new, and revoke what the old ones granted."""
     # Not what an earlier telling of the same move has revoked.
-    past = [event for event in _events(carried) if event.proof != told.proof]
+    events = _events(carried).filter(occurred_at__lt=told.until)
+    past = [event for event in events if event.proof != told.proof]
     copied = [
         (_entry(event, carried[event.consent.contact_id]), Decision(event.status)) for event in past
     ]
-    granted = Consent.objects.filter(contact_id__in=carried, status=Decision.GRANTED)
+    granted = Consent.objects.filter(
+        contact_id__in=carried, status=Decision.GRANTED, decided_at__lt=told.until
+    )
     revoked = [(_revocation(row, told), Decision.REVOKED) for row in granted]
     ledger.record(org, copied + revoked)
     counts = Counter(event.consent.contact_id for event in past)
@@ -110,7 +121,7 @@ def _revocation(row: Consent, told: _Told) -> Entry:
         row.purpose,
         Source.PROVIDER,
         told.actor,
-        occurred_at=told.at,
+        occurred_at=max(told.at, row.decided_at),
         proof=told.proof,
     )
 

@@ -155,6 +155,33 @@ class TestNewName:
             Consent.objects.filter(contact__phone=NEW_PHONE).values_list("status", flat=True)
         )
 
+    @pytest.mark.parametrize("times", [1, 2])
+    def test_told_late_it_leaves_what_the_next_owner_of_the_number_decided(
+        self, client, org, number, times
+    ):
+        changed_at = timezone.now() - timedelta(days=10)
+        owner = ContactFactory(org=org, phone=PHONE)
+
+        def decide(deed, purpose: str, days: int) -> None:
+            at = changed_at + timedelta(days=days)
+            deed(org, [ledger.Entry(owner.pk, "WHATSAPP", purpose, "api", "key:x", at)])
+
+        decide(ledger.grant, "transactional", -1)
+        decide(ledger.grant, "transactional", 5)
+        decide(ledger.grant, "marketing", 6)
+        decide(ledger.revoke, "marketing", 7)
+        for _ in range(times):
+            told = {"type": "user_changed_number", "body": "changed", "wa_id": NEW_PHONE[1:]}
+            at = str(int(changed_at.timestamp()))
+            arrive(client, number, {**write("system", system=told), "timestamp": at})
+        of_new = Consent.objects.filter(contact__phone=NEW_PHONE)
+        assert list(of_new.values_list("purpose", "status")) == [("transactional", "GRANTED")]
+        assert of_new.get().decided_at == changed_at - timedelta(days=1)
+        assert dict(Consent.objects.filter(contact=owner).values_list("purpose", "status")) == {
+            "transactional": "GRANTED",
+            "marketing": "REVOKED",
+        }
+
     def test_told_twice_it_changes_nothing_more(self, client, org, number):
         self.granted(org)
         self.change(client, number, wa_id=NEW_PHONE[1:])
