@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import DatabaseError, InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, transaction
 from django.db.models.functions import Length
 
 from messaging import channels, events, metrics, traced
@@ -28,6 +28,9 @@ REMATCH_BATCH = 200
 REMATCH_FIRST = timedelta(seconds=30)
 REMATCH_FOR = timedelta(days=1)
 
+# Nobody's fault and soon over: everything is tried again as it was.
+_DATABASE_AWAY = (OperationalError, InterfaceError)
+Result = WebhookEvent.Result
 
 _EVENT_COLUMNS = (
     "delivery_id",
@@ -65,9 +68,9 @@ def apply_pending() -> int:
     try:
         with transaction.atomic():
             return _apply(_lock_pending(MOST_DELIVERIES))
-    except (OperationalError, InterfaceError):
+    except _DATABASE_AWAY:
         raise
-    except (DatabaseError, ValueError, TypeError, KeyError, AttributeError):
+    except Exception:
         logger.exception("A batch of webhooks failed; taking them one by one")
     taken = 0
     for _ in range(MOST_DELIVERIES):
@@ -75,37 +78,79 @@ def apply_pending() -> int:
             deliveries = _lock_pending(1)
             if not deliveries:
                 break
-            taken += _apply_one_by_one(deliveries[0])
+            taken += _apply_alone(deliveries[0])
     return taken
 
 
 def rematch() -> int:
-    """Look again for the messages of unmatched events; return how many found theirs."""
-    with transaction.atomic():
-        now = database.now()
-        waiting = list(
-            WebhookEvent.objects.select_for_update(skip_locked=True, of=("self",))
-            .filter(result=WebhookEvent.Result.UNMATCHED, look_again_at__lte=now)
-            .select_related("delivery__app", "delivery__only_org")
-            .order_by("look_again_at")[:REMATCH_BATCH]
-        )
-        by_place = {(row.delivery_id, row.position): row for row in waiting}
-        reads = [_read(delivery) for delivery in {row.delivery for row in waiting}]
-        items = [
-            item
-            for read in reads
-            for item in read.items
-            if (item.delivery.pk, item.position) in by_place
-        ]
-        found = 0
-        processed = events.process(items, now)
-        _empty_erased(items, processed)
-        for fresh in processed:
-            row = by_place[fresh.delivery_id, fresh.position]
-            found += fresh.result != WebhookEvent.Result.UNMATCHED
-            _take_over(row, fresh, now)
-        database.update_rows(WebhookEvent, [_again(row) for row in waiting])
+    """Look again for the messages of unmatched events; return how many found theirs.
+
+    When a batch fails as a whole its events are taken one by one, as those of new deliveries.
+    """
+    try:
+        with transaction.atomic():
+            return _look_again(_lock_unmatched(REMATCH_BATCH))
+    except _DATABASE_AWAY:
+        raise
+    except Exception:
+        logger.exception("A batch of unmatched events failed; taking them one by one")
+    found = 0
+    for _ in range(REMATCH_BATCH):
+        with transaction.atomic():
+            waiting = _lock_unmatched(1)
+            if not waiting:
+                break
+            found += _look_again_alone(waiting[0])
     return found
+
+
+def _lock_unmatched(most: int) -> list[WebhookEvent]:
+    """Lock the unmatched events whose turn it is, the longest waiting first."""
+    return list(
+        WebhookEvent.objects.select_for_update(skip_locked=True, of=("self",))
+        .filter(result=Result.UNMATCHED, look_again_at__lte=database.now())
+        .select_related("delivery__app", "delivery__only_org")
+        .order_by("look_again_at")[:most]
+    )
+
+
+def _look_again(waiting: Sequence[WebhookEvent]) -> int:
+    now = database.now()
+    reads = [_read(delivery) for delivery in {row.delivery for row in waiting}]
+    there = {(item.delivery.pk, item.position): item for read in reads for item in read.items}
+    sought = [row for row in waiting if (row.delivery_id, row.position) in there]
+    items = [there[row.delivery_id, row.position] for row in sought]
+    processed = events.process(items, now)
+    _empty_erased(items, processed)
+    for row, fresh in zip(sought, processed, strict=True):
+        _take_over(row, fresh, now)
+    for row in waiting:
+        if (row.delivery_id, row.position) not in there:  # its delivery was emptied meanwhile
+            row.result, row.look_again_at = Result.GIVEN_UP, None
+    _settle(waiting)
+    return sum(row.result not in {Result.UNMATCHED, Result.GIVEN_UP} for row in waiting)
+
+
+def _look_again_alone(row: WebhookEvent) -> int:
+    try:
+        with transaction.atomic():
+            return _look_again([row])
+    except _DATABASE_AWAY:
+        raise
+    except Exception as error:
+        logger.exception("Poisonous webhook event", extra={"delivery_id": row.delivery_id})
+        row.result, row.look_again_at = Result.POISON, None
+        row.error = type(error).__name__[:200]
+        _settle([row])
+        return 0
+
+
+def _settle(rows: Sequence[WebhookEvent]) -> None:
+    """Write what came of looking again, and count what is settled by it."""
+    database.update_rows(WebhookEvent, [_again(row) for row in rows])
+    for result, count in Counter(row.result for row in rows).items():
+        if result != Result.UNMATCHED:  # that was counted when it came
+            metrics.webhook_events(result).inc(count)
 
 
 def _lock_pending(most: int) -> list[WebhookDelivery]:
@@ -141,6 +186,18 @@ def _apply(deliveries: Sequence[WebhookDelivery]) -> int:
     return len(deliveries)
 
 
+def _apply_alone(delivery: WebhookDelivery) -> int:
+    try:
+        with transaction.atomic():
+            return _apply_one_by_one(delivery)
+    except _DATABASE_AWAY:
+        raise
+    except Exception as error:
+        logger.exception("Poisonous webhook", extra={"delivery_id": delivery.pk})
+        _finish([_Read(delivery, [], type(error).__name__[:200])], [], database.now())
+        return 1
+
+
 def _apply_one_by_one(delivery: WebhookDelivery) -> int:
     now = database.now()
     read = _read(delivery)
@@ -149,9 +206,9 @@ def _apply_one_by_one(delivery: WebhookDelivery) -> int:
         try:
             with transaction.atomic():
                 rows += events.process([item], now)
-        except (OperationalError, InterfaceError):
+        except _DATABASE_AWAY:
             raise
-        except (DatabaseError, ValueError, TypeError, KeyError, AttributeError) as error:
+        except Exception as error:
             logger.exception("Poisonous webhook event", extra={"delivery_id": delivery.pk})
             rows.append(events.poison(item, type(error).__name__, now))
     _finish([read], rows, now)
@@ -203,7 +260,7 @@ def _empty_erased(items: Iterable[Item], rows: Iterable[Noted]) -> None:
     arriving.empty(
         (item.delivery, item.position, item.event.raw)
         for item, row in zip(items, rows, strict=True)
-        if row.result == WebhookEvent.Result.ERASED
+        if row.result == Result.ERASED
     )
 
 
@@ -214,12 +271,12 @@ def _values(row: Noted) -> dict[str, object]:
 def _take_over(row: WebhookEvent, fresh: Noted, now: datetime) -> None:
     row.result, row.org_id, row.message_id = fresh.result, fresh.org_id, fresh.message_id
     row.provider_message_id = fresh.provider_message_id
-    if fresh.result != WebhookEvent.Result.UNMATCHED:
+    if fresh.result != Result.UNMATCHED:
         row.look_again_at = None
         return
     age = now - row.recorded_at
     if age > REMATCH_FOR:
-        row.result, row.look_again_at = WebhookEvent.Result.GIVEN_UP, None
+        row.result, row.look_again_at = Result.GIVEN_UP, None
     else:
         row.look_again_at = now + max(REMATCH_FIRST, age)  # the waits double
 
@@ -232,4 +289,5 @@ def _again(row: WebhookEvent) -> dict[str, object]:
         "message_id": row.message_id,
         "provider_message_id": row.provider_message_id,
         "look_again_at": row.look_again_at,
+        "error": row.error,
     }
