@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from consent.contacts import Recipient
 from messaging import moves, names, notices, opt_outs, statuses, troubles, windows
 from messaging import received as received_messages
 from messaging.models import BusinessAccount, PhoneNumber, WebhookDelivery, WebhookEvent
+from messaging.owners import Owners
 from messaging.providers.base import (
     Event,
     Inbound,
@@ -21,6 +22,7 @@ from messaging.providers.base import (
     Unhandled,
 )
 from messaging.troubles import Reported
+from orgs.models import Organization
 
 Result = WebhookEvent.Result
 
@@ -45,7 +47,7 @@ class Noted:
     org_id: int | None
     recorded_at: datetime
     topic: str = ""
-    result: str = ""  # WebhookEvent.Result
+    result: str = Result.FOREIGN
     message_id: uuid.UUID | None = None
     provider_message_id: str = ""
     occurred_at: datetime | None = None
@@ -53,48 +55,61 @@ class Noted:
     look_again_at: datetime | None = None
 
 
+@dataclass(slots=True)
+class _Sorted:
+    """The events of a batch by what is done with them."""
+
+    notices: list[tuple[Noted, Notice, BusinessAccount]] = field(default_factory=list)
+    receipts: list[tuple[Noted, Receipt, PhoneNumber]] = field(default_factory=list)
+    inbound: list[tuple[Noted, Inbound, PhoneNumber]] = field(default_factory=list)
+    preferences: list[tuple[Noted, Preference, Organization]] = field(default_factory=list)
+    errors: list[tuple[Noted, Reported]] = field(default_factory=list)
+
+
 def process(items: Sequence[Item], now: datetime) -> list[Noted]:
     """Apply the events; return a row for each that says what came of it."""
-    numbers, accounts = _numbers(items), _accounts(items)
+    owners = Owners([(item.delivery, item.event) for item in items])
+    found = _Sorted()
     rows: list[Noted] = []
-    receipts: list[tuple[Noted, Receipt, PhoneNumber]] = []
-    inbound: list[tuple[Noted, Inbound, PhoneNumber]] = []
-    errors: list[tuple[Noted, Reported]] = []
-    told: list[tuple[Noted, Notice, BusinessAccount]] = []
-    preferences: list[tuple[Noted, Preference, PhoneNumber]] = []
     for item in items:
-        event = item.event
-        number = numbers.get(event.phone_number_id)
-        row = _row(item, number, now)
+        org = owners.org((item.delivery, item.event))
+        row = _row(item, org.pk if org is not None else None, now)
         rows.append(row)
-        if isinstance(event, Unhandled):
-            row.result = _unhandled(event)
-            row.error = event.error[:200]
-        elif isinstance(event, Notice):
-            account = accounts.get(event.account_id)
-            if account is None or not _may_speak_for(item.delivery, account, account):
-                row.result = Result.FOREIGN
-            else:
-                row.org_id = account.org_id
-                told.append((row, event, account))
-        elif number is None or not _may_speak_for(item.delivery, number.account, number):
-            row.org_id = None
-            row.result = Result.FOREIGN
-        elif isinstance(event, NumberError):
-            errors.append((row, Reported(event, number, item.delivery.received_at)))
-        elif isinstance(event, Inbound):
-            inbound.append((row, event, number))
-        elif isinstance(event, Preference):
-            preferences.append((row, event, number))
-        else:
-            receipts.append((row, event, number))
-    _take_notices(told, now)  # accounts are locked before messages
+        _sort(item, row, owners, found)
+    _take_notices(found.notices, now)  # accounts are locked before messages
     # Messages are locked before consents are written, as everywhere.
-    _take_receipts(receipts, now)
-    _take_inbound(inbound, now)
-    _take_preferences(preferences, now)
-    _take_errors(errors, now)
+    _take_receipts(found.receipts, now)
+    _take_inbound(found.inbound, now)
+    _take_preferences(found.preferences, now)
+    _take_errors(found.errors, now)
     return rows
+
+
+def _sort(item: Item, row: Noted, owners: Owners, found: _Sorted) -> None:
+    """Put an event where it belongs, or say at once what comes of it."""
+    event, told = item.event, (item.delivery, item.event)
+    if isinstance(event, Unhandled):
+        row.result, row.error = _unhandled(event), event.error[:200]
+    elif isinstance(event, Notice):
+        if account := owners.account(told):
+            found.notices.append((row, event, account))
+    elif isinstance(event, Preference):
+        if org := owners.org(told):
+            found.preferences.append((row, event, org))
+    elif number := owners.number(told):
+        _sort_of_number(item, row, number, found)
+    elif row.org_id is not None:
+        row.result, row.error = Result.KEPT, "It names no phone number."
+
+
+def _sort_of_number(item: Item, row: Noted, number: PhoneNumber, found: _Sorted) -> None:
+    event = item.event
+    if isinstance(event, NumberError):
+        found.errors.append((row, Reported(event, number, item.delivery.received_at)))
+    elif isinstance(event, Inbound):
+        found.inbound.append((row, event, number))
+    elif isinstance(event, Receipt):
+        found.receipts.append((row, event, number))
 
 
 def _unhandled(event: Unhandled) -> Result:
@@ -111,30 +126,9 @@ def poison(item: Item, error: str, now: datetime) -> Noted:
     return row
 
 
-def _numbers(items: Iterable[Item]) -> dict[str, PhoneNumber]:
-    found = PhoneNumber.objects.filter(
-        phone_number_id__in={item.event.phone_number_id for item in items}
-    ).select_related("account__app", "org")
-    return {number.phone_number_id: number for number in found}
-
-
-def _accounts(items: Iterable[Item]) -> dict[str, BusinessAccount]:
-    """Return the accounts that notices are about; there seldom are any."""
-    ids = {item.event.account_id for item in items if isinstance(item.event, Notice)}
-    found = BusinessAccount.objects.filter(waba_id__in=ids) if ids else []
-    return {account.waba_id: account for account in found}
-
-
-def _may_speak_for(
-    delivery: WebhookDelivery, account: BusinessAccount, owned: BusinessAccount | PhoneNumber
-) -> bool:
-    """Say whether the app that signed, and X-Org-Id if given, may speak for what is owned."""
-    return account.app_id == delivery.app_id and delivery.only_org_id in {None, owned.org_id}
-
-
-def _row(item: Item, number: PhoneNumber | None, now: datetime) -> Noted:
+def _row(item: Item, org_id: int | None, now: datetime) -> Noted:
     event = item.event
-    row = Noted(item.delivery.pk, item.position, number.org_id if number else None, now)
+    row = Noted(item.delivery.pk, item.position, org_id, now)
     if isinstance(event, Unhandled):
         row.topic = event.topic[:64]
         return row
@@ -194,16 +188,16 @@ def _take_errors(received: Sequence[tuple[Noted, Reported]], now: datetime) -> N
 
 
 def _take_preferences(
-    received: Sequence[tuple[Noted, Preference, PhoneNumber]], now: datetime
+    received: Sequence[tuple[Noted, Preference, Organization]], now: datetime
 ) -> None:
     names.learn(
-        [(_person(preference), number) for _row, preference, number in received],
+        [(_person(preference), org) for _row, preference, org in received],
         now,
     )
     understood = opt_outs.hear_preferences(
-        [(preference, number) for _row, preference, number in received], now
+        [(preference, org) for _row, preference, org in received], now
     )
-    for (row, _preference, _number), known in zip(received, understood, strict=True):
+    for (row, _preference, _org), known in zip(received, understood, strict=True):
         row.result = Result.APPLIED if known else Result.KEPT
 
 
@@ -218,7 +212,7 @@ def _take_inbound(received: Sequence[tuple[Noted, Inbound, PhoneNumber]], now: d
     moves.follow(named, now)  # before anybody is looked up by a name they have left
     opening = [(inbound, number) for inbound, number in named if windows.opens(inbound)]
     by_people = [item for item in named if received_messages.is_written(item[0])]
-    names.learn([(_person(inbound), number) for inbound, number in by_people], now)
+    names.learn([(_person(inbound), number.org) for inbound, number in by_people], now)
     written = received_messages.with_contacts(by_people)
     received_messages.keep(written, now)
     windows.refresh([item for item in written if windows.opens(item[0])])

@@ -52,7 +52,7 @@ def _follow(inbound: Inbound, number: PhoneNumber, change: _Change, now: datetim
         return
     if change.new.phone and change.new.phone == change.old.phone and change.new.bsuid:
         _rename(known[0], change.new.bsuid, now)
-        names.learn([(change.new, number)], now)
+        names.learn([(change.new, number.org)], now)
     new = contacts.find_or_create(number.org, [change.new])[change.new]
     proof = {"means": "new_name", "message_id": inbound.provider_message_id}
     for contact in known:

@@ -18,7 +18,7 @@ from orgs.models import Organization
 
 ACTOR = "provider:meta"
 
-Told = tuple[Recipient, PhoneNumber]
+Told = tuple[Recipient, Organization]
 
 
 def learn(told: Iterable[Told], now: datetime) -> None:
@@ -27,11 +27,11 @@ def learn(told: Iterable[Told], now: datetime) -> None:
     The number of statements does not depend on the number of people.
     """
     by_org: dict[int, list[Told]] = {}
-    for person, number in told:
+    for person, org in told:
         if person.phone and person.bsuid:
-            by_org.setdefault(number.org_id, []).append((person, number))
+            by_org.setdefault(org.pk, []).append((person, org))
     for _org_id, known in sorted(by_org.items()):
-        _learn(known[0][1].org, [person for person, _number in known], now)
+        _learn(known[0][1], [person for person, _org in known], now)
 
 
 def learn_from_statuses(told: Sequence[tuple[Receipt, PhoneNumber, int]], now: datetime) -> None:
@@ -49,7 +49,7 @@ def learn_from_statuses(told: Sequence[tuple[Receipt, PhoneNumber, int]], now: d
     }
     learn(
         [
-            (Recipient(phone or receipt.phone or None, receipt.bsuid), number)
+            (Recipient(phone or receipt.phone or None, receipt.bsuid), number.org)
             for receipt, number, pk in named
             for phone, bsuid in [names[pk]]
             if (phone or bsuid) and (not phone or bsuid != receipt.bsuid)

@@ -16,18 +16,19 @@ from messaging import confirmations
 from messaging.confirmations import Confirmation
 from messaging.models import OutboundMessage, PhoneNumber
 from messaging.providers.base import ErrorRule, Inbound, Preference
+from orgs.models import Organization
 
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """A wish somebody expressed to one of our numbers."""
+    """A wish somebody expressed to an organisation."""
 
-    number: PhoneNumber
+    org: Organization
     person: Recipient
     wish: Wish
     at: datetime
     proof: Mapping[str, Any] = field(repr=False)
-    answered: bool = False  # whether a confirmation may go: the person has just written
+    answered_by: PhoneNumber | None = None  # a confirmation may go: the person has just written
 
 
 def hear_inbound(received: Iterable[tuple[Inbound, PhoneNumber]], now: datetime) -> None:
@@ -43,12 +44,12 @@ def hear_inbound(received: Iterable[tuple[Inbound, PhoneNumber]], now: datetime)
     rules = policies.of({number.org_id for _inbound, number, _said in said})
     heard = [
         _Heard(
-            number,
+            number.org,
             Recipient(inbound.phone or None, inbound.bsuid or None),
             wish,
             inbound.at,
             {"means": what.means, "message_id": inbound.provider_message_id},
-            answered=now - inbound.at < confirmations.WORTH_SENDING_FOR,
+            number if now - inbound.at < confirmations.WORTH_SENDING_FOR else None,
         )
         for inbound, number, what in said
         if (wish := wishes.understand(what, rules[number.org_id])) is not None
@@ -57,19 +58,19 @@ def hear_inbound(received: Iterable[tuple[Inbound, PhoneNumber]], now: datetime)
 
 
 def hear_preferences(
-    received: Iterable[tuple[Preference, PhoneNumber]], now: datetime
+    received: Iterable[tuple[Preference, Organization]], now: datetime
 ) -> list[bool]:
     """Record who stopped or resumed marketing in WhatsApp itself; say which were understood."""
     heard: list[_Heard] = []
     understood: list[bool] = []
-    for preference, number in received:
+    for preference, org in received:
         said = Said(PREFERENCE, [preference.value] if preference.is_marketing else [])
         wish = wishes.understand(said, policies.DEFAULT)
         person = Recipient(preference.phone or None, preference.bsuid or None)
         known = wish is not None and bool(person.phone or person.bsuid)
         understood.append(known)
         if wish is not None and known:
-            heard.append(_Heard(number, person, wish, preference.at, {"means": PREFERENCE}))
+            heard.append(_Heard(org, person, wish, preference.at, {"means": PREFERENCE}))
     _record(heard, {}, now)
     return understood
 
@@ -128,9 +129,9 @@ def _texts(kind: str, raw: Mapping[str, Any]) -> list[str]:
 def _record(heard: Sequence[_Heard], rules: Mapping[int, Policy], now: datetime) -> None:
     by_org: dict[int, list[_Heard]] = {}
     for item in heard:
-        by_org.setdefault(item.number.org_id, []).append(item)
+        by_org.setdefault(item.org.pk, []).append(item)
     for org_id, items in sorted(by_org.items()):
-        org = items[0].number.org
+        org = items[0].org
         people = contacts.find_or_create(org, [item.person for item in items])
         # A wish is the person's, under whatever name we know them.
         known = contacts.find_all(org, people)
@@ -142,9 +143,10 @@ def _record(heard: Sequence[_Heard], rules: Mapping[int, Policy], now: datetime)
         recorded = wishes.record(org, expressed)
         confirmations.queue(
             [
-                Confirmation(item.number, people[item.person].pk, to, text, _key(item))
+                Confirmation(item.answered_by, people[item.person].pk, to, text, _key(item))
                 for item in items
-                if item.answered and people[item.person].pk in recorded
+                if item.answered_by is not None
+                if people[item.person].pk in recorded
                 if (text := _text(rules[org_id], item.wish))
                 if (to := item.person.phone or item.person.bsuid)
             ],
