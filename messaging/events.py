@@ -149,8 +149,10 @@ def _row(item: Item, org_id: int | None, now: datetime) -> Noted:
 
 def _take_notices(received: Sequence[tuple[Noted, Notice, BusinessAccount]], now: datetime) -> None:
     new = notices.apply([(notice, account) for _row, notice, account in received], now)
-    for (row, _notice, _account), is_new in zip(received, new, strict=True):
+    for (row, notice, _account), is_new in zip(received, new, strict=True):
         row.result = Result.APPLIED if is_new else Result.UNCHANGED
+        if not notice.is_known:
+            row.result = Result.KEPT
 
 
 def _take_receipts(received: Sequence[tuple[Noted, Receipt, PhoneNumber]], now: datetime) -> None:

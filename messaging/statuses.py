@@ -107,6 +107,7 @@ class _Fold:
         self.pauses: dict[int, list[HoldRequest]] = {}
         self.refusals: dict[int, Refusal] = {}
         self.signs: list[Sign] = []
+        self.unknown: set[int] = set()  # places of receipts with a word we do not know
 
     def take(
         self, place: int, key: attempts.Key | None, receipt: Receipt, number: PhoneNumber
@@ -128,6 +129,8 @@ class _Fold:
             change.from_codes = _REVIVABLE
         elif receipt.status in _RANK:
             change.to = Status.DELIVERED
+        else:
+            self.unknown.add(place)
         if not attempt.has_receipt(receipt.status):
             self._take_sign(row.contact_id, receipt)
         attempts.prove(attempt, receipt)
@@ -155,6 +158,8 @@ class _Fold:
         if change is None:
             return StatusOutcome(Result.UNMATCHED)
         result = Result.APPLIED if id(change) in effective else Result.UNCHANGED
+        if place in self.unknown:
+            result = Result.KEPT
         row = self.rows[change.message_id]
         if row.is_erased:
             return StatusOutcome(Result.ERASED, row.pk)

@@ -220,6 +220,7 @@ class Notice:
     detail: str = ""  # for people; holds nothing personal
     news: TemplateNews | NumberNews | AccountNews | None = None
     phone_number_id: str = ""
+    is_known: bool = True  # else a word we do not know: for people to read
     raw: Any = field(default=None, repr=False)
 
     @property

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from messaging import receipts
+from messaging import metrics, receipts
 from messaging.models import (
     BusinessAccount,
     MessageTemplate,
@@ -111,6 +111,20 @@ class TestTimeline:
 
     def test_a_field_nobody_knows_is_kept_and_counted(self, client, number):
         assert tell(client, "unknown_field") == [Result.KEPT]
+
+    @pytest.mark.parametrize(
+        "told",
+        [
+            account_update("TELEPORTED"),
+            change("account_review_update", decision="PERHAPS"),
+        ],
+    )
+    def test_a_word_nobody_knows_is_kept_and_counted(self, client, number, told):
+        before = metrics.webhook_events(Result.KEPT)._value.get()
+        assert tell(client, told) == [Result.KEPT]
+        assert metrics.webhook_events(Result.KEPT)._value.get() == before + 1
+        assert ProviderNotice.objects.count() == 1
+        assert not Hold.objects.exists()
 
 
 class TestTemplates:

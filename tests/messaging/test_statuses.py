@@ -234,7 +234,7 @@ def test_a_status_from_another_number_matches_nothing():
 
 def test_an_unknown_word_moves_nothing():
     message = sent_message()
-    assert apply(message, receipt(message, "teleported")) == [Result.UNCHANGED]
+    assert apply(message, receipt(message, "teleported")) == [Result.KEPT]
     assert message.status == Status.SENT
 
 

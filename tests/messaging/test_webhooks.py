@@ -142,6 +142,14 @@ class TestApplying:
         delivery = WebhookDelivery.objects.get()
         assert (delivery.status, delivery.event_count) == ("DONE", 2)
 
+    def test_a_status_word_nobody_knows_is_kept(self, client, number):
+        message = sent(number)
+        post(client, payload(number, statuses=[status("teleported")]))
+        receipts.apply_pending()
+        event = WebhookEvent.objects.get()
+        assert (event.result, event.topic) == (Result.KEPT, "teleported")
+        assert event.message_id == message.pk
+
     def test_an_identical_delivery_has_one_effect(self, client, number):
         sent(number)
         for _ in range(2):

@@ -22,6 +22,22 @@ _LOST = frozenset(
     {"ACCOUNT_DELETED", "ACCOUNT_OFFBOARDED", "PARTNER_REMOVED", "PARTNER_APP_UNINSTALLED"}
 )
 _REGAINED = frozenset({"ACCOUNT_RECONNECTED", "PARTNER_ADDED", "PARTNER_APP_INSTALLED"})
+# The words we know; another one is kept, with no effect.
+_WORDS = {
+    "account_update": _LOST
+    | _REGAINED
+    | {
+        "ACCOUNT_RESTRICTION",
+        "ACCOUNT_VIOLATION",
+        "AD_ACCOUNT_LINKED",
+        "AUTH_INTL_PRICE_ELIGIBILITY_UPDATE",
+        "BUSINESS_PRIMARY_LOCATION_COUNTRY_UPDATE",
+        "DISABLED_UPDATE",
+        "MM_LITE_TERMS_SIGNED",
+        "VOLUME_BASED_PRICING_TIER_UPDATE",
+    },
+    "account_review_update": frozenset({"APPROVED", "REJECTED", "PENDING", "DEFERRED"}),
+}
 # Restrictions under which the account may not begin conversations; the others throttle or
 # concern what we do not do, and show as error codes of single messages.
 _STOPPING = frozenset({"RESTRICTED_BIZ_INITIATED_MESSAGING"})
@@ -33,15 +49,17 @@ LONGEST_DETAIL = 300
 def read(topic: str, value: Value, account_id: str, time: object) -> Notice:
     """Return the notice of one change; raise ValueError when its time is missing or wrong."""
     read_news, event_name = _READERS[topic]
+    event = text(value.get(event_name))[:64]
     told = orjson.dumps([topic, account_id, time, value], option=orjson.OPT_SORT_KEYS)
     return Notice(
         topic=topic,
-        event=text(value.get(event_name))[:64],
+        event=event,
         at=moment(time),
         account_id=account_id,
         digest=hashlib.sha256(told).hexdigest(),
         detail=_detail(value)[:LONGEST_DETAIL],
         news=read_news(value),
+        is_known=topic not in _WORDS or event.upper() in _WORDS[topic],
         raw=value,
     )
 
