@@ -142,6 +142,20 @@ class TestApplying:
         delivery = WebhookDelivery.objects.get()
         assert (delivery.status, delivery.event_count) == ("DONE", 2)
 
+    def test_a_failure_for_the_accounts_sake_stops_the_account_and_keeps_the_message(
+        self, client, number
+    ):
+        message = sent(number)
+        billing = {"code": 131042, "title": "Business eligibility payment issue"}
+        post(client, payload(number, statuses=[status("failed", errors=[billing])]))
+        receipts.apply_pending()
+        message.refresh_from_db()
+        assert (message.status, results()) == (Status.QUEUED, [Result.APPLIED])
+        hold = Hold.objects.get()
+        assert (hold.scope, hold.key) == ("account", number.account.waba_id)
+        assert (hold.cause, hold.code, hold.until) == ("billing", "131042", None)
+        assert hold.probe_at is not None
+
     def test_a_status_word_nobody_knows_is_kept(self, client, number):
         message = sent(number)
         post(client, payload(number, statuses=[status("teleported")]))
