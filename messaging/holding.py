@@ -112,17 +112,20 @@ def _requests(pause: Pause, number: PhoneNumber, template: ScopeKey | None) -> l
         Scope.APP: (Hold.Scope.APP, number.account.app.app_id, None),
     }
     if template is not None:
-        keys[Scope.TEMPLATE] = (*template, number.org_id)
+        keys[Scope.TEMPLATE] = keys[Scope.UTILITY] = (*template, number.org_id)
     if pause.scope not in keys:
         return []
     scope, key, org_id = keys[pause.scope]
+    until = pause.until
+    if pause.scope == Scope.UTILITY and until is not None:
+        until = max(until, number.account.utility_capped_until or until)
     wait = timedelta(seconds=settings.OUTBOUND_STOP_PROBE_SECONDS)
     return [
         HoldRequest(
             scope=scope,
             key=key,
             cause=pause.cause,
-            until=pause.until,
+            until=until,
             code=pause.code[:32],
             detail=pause.text[:500],
             org_id=org_id,

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from django.db.models import Q
 
-from messaging import stops, template_sync, templates, wake
+from messaging import stops, template_sync, templates, utility_caps, wake
 from messaging.models import BusinessAccount, PhoneNumber, ProviderNotice
 from messaging.providers.base import AccountNews, Notice, NumberNews, TemplateNews
 from orgs import audit
@@ -110,6 +110,10 @@ def _follow_account(
             probe_at=now,
         )
         holds.place([stop], now)
+    if news.utility_until is not None:
+        utility_caps.begin(account, news.utility_until, notice, now)
+    if news.utility_is_free:
+        utility_caps.end(account)
     if news.may_go_on:
         stops.look_soon(account)
         wake.on_commit(wake.SEND)

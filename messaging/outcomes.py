@@ -28,7 +28,7 @@ SERVER_ERRORS = 500  # HTTP statuses from here on
 JITTER = 0.1
 
 # Scopes that stand still as a whole; a narrower one only makes its message wait.
-PAUSABLE = frozenset({Scope.TEMPLATE, Scope.NUMBER, Scope.ACCOUNT, Scope.APP})
+PAUSABLE = frozenset({Scope.TEMPLATE, Scope.UTILITY, Scope.NUMBER, Scope.ACCOUNT, Scope.APP})
 
 # Outcomes that count against the attempt limit.
 CHARGED = frozenset({Outcome.ACCEPTED, Outcome.REJECTED, Outcome.RETRY, Outcome.UNKNOWN})

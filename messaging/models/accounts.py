@@ -100,6 +100,12 @@ class BusinessAccount(models.Model):
         default=Tier.UNKNOWN,
         help_text="How many people the portfolio may reach in 24 hours, as Meta shows it.",
     )
+    utility_capped_until = models.DateTimeField(
+        null=True,
+        blank=True,
+        editable=False,
+        help_text="Until when Meta caps utility messages, for templates with a wrong category.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TenantQuerySet["BusinessAccount"].as_manager()

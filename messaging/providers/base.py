@@ -38,6 +38,7 @@ class Scope(enum.StrEnum):
     RECIPIENT = "recipient"
     PAIR = "pair"  # one phone number towards one recipient
     TEMPLATE = "template"
+    UTILITY = "utility"  # the utility templates of an account, each by itself
     NUMBER = "number"
     ACCOUNT = "account"  # the WABA
     APP = "app"
@@ -205,6 +206,8 @@ class AccountNews:
     stop: str = ""  # why it stands still: credentials, policy
     until: datetime | None = None  # when the stop ends by itself, if that is known
     may_go_on: bool = False  # a stop may be over: worth asking
+    utility_until: datetime | None = None  # utility templates are capped until then
+    utility_is_free: bool = False  # that is over
     tier: int | None = None  # people it may reach in 24 hours; 0 for no limit
 
 

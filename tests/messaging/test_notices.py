@@ -259,11 +259,8 @@ class TestAccounts:
         tell(client, account_update("ACCOUNT_RESTRICTION", restriction_info=[restriction]))
         assert Hold.objects.get().until == datetime(2100, 1, 1, tzinfo=UTC)
 
-    @pytest.mark.parametrize(
-        "name", ["account_update_utility_rate_limited", "account_alerts_eligibility_deferred"]
-    )
-    def test_what_limits_some_messages_stops_nothing(self, client, number, name):
-        tell(client, name)
+    def test_what_is_only_told_stops_nothing(self, client, number):
+        tell(client, "account_alerts_eligibility_deferred")
         assert not Hold.objects.exists()
 
     def test_an_app_that_was_removed_has_no_access_any_more(self, client, number):

@@ -144,7 +144,7 @@ _THROTTLES = [
     _throttle("131056", Scope.PAIR, "Too many messages to the same person", None),
     _throttle(
         "131064",
-        Scope.ACCOUNT,
+        Scope.UTILITY,
         "Utility messages are capped after wrong template categories",
         (_HOUR, 24 * _HOUR),
         "Correct the templates' categories; the cap ends by itself.",

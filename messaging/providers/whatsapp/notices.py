@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -22,6 +23,11 @@ _LOST = frozenset(
     {"ACCOUNT_DELETED", "ACCOUNT_OFFBOARDED", "PARTNER_REMOVED", "PARTNER_APP_UNINSTALLED"}
 )
 _REGAINED = frozenset({"ACCOUNT_RECONNECTED", "PARTNER_ADDED", "PARTNER_APP_INSTALLED"})
+# The restriction under which the account may not begin conversations, and the one that caps its
+# utility messages; others concern what we do not do, and show as error codes of single messages.
+_STOPPING = "RESTRICTED_BIZ_INITIATED_MESSAGING"
+_CAPPING_UTILITY = "RATE_LIMITED_UTILITY_TEMPLATE_MESSAGING"
+_UTILITY_RECOVERED = "UTILITY_TEMPLATE_ABUSE_RATE_LIMIT_RECOVERY"
 # The words we know; another one is kept, with no effect.
 _WORDS = {
     "account_update": _LOST
@@ -35,12 +41,10 @@ _WORDS = {
         "DISABLED_UPDATE",
         "MM_LITE_TERMS_SIGNED",
         "VOLUME_BASED_PRICING_TIER_UPDATE",
+        _UTILITY_RECOVERED,
     },
     "account_review_update": frozenset({"APPROVED", "REJECTED", "PENDING", "DEFERRED"}),
 }
-# Restrictions under which the account may not begin conversations; the others throttle or
-# concern what we do not do, and show as error codes of single messages.
-_STOPPING = frozenset({"RESTRICTED_BIZ_INITIATED_MESSAGING"})
 _UNLIMITED = frozenset({"TIER_UNLIMITED", "UNLIMITED", "-1"})
 _TIER_UNITS = {"K": 1_000, "M": 1_000_000}
 LONGEST_DETAIL = 300
@@ -155,13 +159,24 @@ def _account(value: Value) -> AccountNews:
 def _restriction(value: Value) -> AccountNews:
     restrictions = value.get("restriction_info")
     if not isinstance(restrictions, list) or not restrictions:
-        return AccountNews(may_go_on=True)  # a warning, or one that was lifted
-    for item in restrictions:
-        if isinstance(item, dict) and item.get("restriction_type") in _STOPPING:
-            expiration = item.get("expiration")
-            until = moment(expiration) if text(expiration) else None
-            return AccountNews(stop="policy", until=until)
-    return AccountNews()
+        violation = text(_inner(value, "violation_info").get("violation_type"))
+        # A warning, or one that was lifted.
+        return AccountNews(may_go_on=True, utility_is_free=violation == _UTILITY_RECOVERED)
+    ends = {
+        text(item.get("restriction_type")): _expiration(item)
+        for item in restrictions
+        if isinstance(item, dict)
+    }
+    return AccountNews(
+        stop="policy" if _STOPPING in ends else "",
+        until=ends.get(_STOPPING),
+        utility_until=ends.get(_CAPPING_UTILITY),
+    )
+
+
+def _expiration(restriction: Value) -> datetime | None:
+    told = restriction.get("expiration")
+    return moment(told) if text(told) else None
 
 
 def _review(value: Value) -> AccountNews:

@@ -13,7 +13,8 @@ pytestmark = pytest.mark.core
 EXPECTED = {
     "RB": "1 2 131000 131016 133004 134101 135000 2494100",
     "RT-app": "4 17 32 613",
-    "RT-waba": "80007 80008 131064",
+    "RT-waba": "80007 80008",
+    "RT-utility": "131064",
     "RT-num": "130429 131048 131057 131208",
     "RT-pair": "131056",
     "RT-tpl": "132015 132069",
@@ -32,6 +33,7 @@ CLASSES = {
     "RB": (Outcome.RETRY, Scope.MESSAGE),
     "RT-app": (Outcome.THROTTLED, Scope.APP),
     "RT-waba": (Outcome.THROTTLED, Scope.ACCOUNT),
+    "RT-utility": (Outcome.THROTTLED, Scope.UTILITY),
     "RT-num": (Outcome.THROTTLED, Scope.NUMBER),
     "RT-pair": (Outcome.THROTTLED, Scope.PAIR),
     "RT-tpl": (Outcome.THROTTLED, Scope.TEMPLATE),
