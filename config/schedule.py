@@ -45,6 +45,12 @@ DEFAULTS = (
         "Accounts whose templates are due are read from Meta; each every 15 minutes.",
     ),
     Entry(
+        "Read phone numbers",
+        "messaging.read_numbers",
+        60,
+        "Quality, name, throughput and tier are asked of Meta; each hourly and after its news.",
+    ),
+    Entry(
         "Refresh the health figures",
         "messaging.refresh_health",
         30,

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from django.conf import settings
 from django.db import transaction
 
-from messaging import stops, template_sync
+from messaging import numbers, stops, template_sync
 from messaging.models import BusinessAccount, MetaApp, PhoneNumber
 from messaging.providers.whatsapp import api
-from orgs import audit
+from orgs import audit, database
 from orgs.models import Organization
 
 
@@ -41,15 +41,10 @@ def connect(org: Organization, wanted: Connection, *, actor: str, verify: bool) 
     api.ApiError when Meta refuses, TakenError when account or number belong to another
     organisation.
     """
-    info, account_name = None, ""
+    info, account_name, asked_at = None, "", database.now()
     if verify:
         account_name = check_token(wanted.waba_id, wanted.access_token)
-        info = api.fetch_phone_number(
-            settings.WHATSAPP_CLOUD_API_BASE_URL,
-            settings.WHATSAPP_GRAPH_VERSION,
-            wanted.phone_number_id,
-            wanted.access_token,
-        )
+        info = numbers.fetch(wanted.phone_number_id, wanted.access_token)
     with transaction.atomic():
         account = _account(org, _app(wanted), wanted, account_name)
         number, created = PhoneNumber.objects.get_or_create(
@@ -61,10 +56,12 @@ def connect(org: Organization, wanted: Connection, *, actor: str, verify: bool) 
         number.account = account
         if info is not None:
             number.display_phone_number = info.display_phone_number[:32]
-            number.verified_name = info.verified_name[:200]
-            number.quality_rating = info.quality_rating[:16]
+            number.read_due_at = asked_at + numbers.READ_EVERY
         number.save()
         _record(org, number, actor, created=created)
+        if info is not None:
+            numbers.keep(number, info, asked_at)
+            number.refresh_from_db()
     if verify:
         template_sync.sync(number.account)
     return number

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
-from django.db.models import Q
-
-from messaging import stops, template_sync, templates, utility_caps, wake
+from messaging import numbers, stops, template_sync, templates, utility_caps, wake
 from messaging.models import BusinessAccount, PhoneNumber, ProviderNotice
+from messaging.numbers import Source
 from messaging.providers.base import AccountNews, Notice, NumberNews, TemplateNews
-from orgs import audit
 from ratelimit import holds
 from ratelimit.holds import HoldRequest
 from ratelimit.models import Hold
@@ -84,19 +82,35 @@ def _follow(notice: Notice, account: BusinessAccount, now: datetime) -> None:
 
 
 def _follow_number(news: NumberNews, account: BusinessAccount, notice: Notice) -> None:
-    said = {"quality_rating": news.quality_rating, "verified_name": news.verified_name}
+    said = {
+        "quality_rating": news.quality_rating,
+        "verified_name": news.verified_name,
+        "throughput_level": news.throughput_level,
+    }
     digits = _digits(news.display_phone_number)
-    for number in PhoneNumber.objects.filter(account=account):
-        if digits and _digits(number.display_phone_number) == digits:
-            target = f"number:{number.phone_number_id}"
-            _update(number, said, target, notice)
+    of_account = PhoneNumber.objects.filter(account=account)
+    meant = [row for row in of_account if digits and _digits(row.display_phone_number) == digits]
+    for number in meant:
+        numbers.follow(number, said, notice.at, _source(notice))
+    numbers.ask_for(PhoneNumber.objects.filter(pk__in=[number.pk for number in meant]))
+    if news.tier is not None:
+        _follow_tier(news.tier, account, notice)
+
+
+def _follow_tier(tier: int, account: BusinessAccount, notice: Notice) -> None:
+    numbers.follow_tier(tier, account, notice.at, _source(notice))
+    numbers.ask_for(PhoneNumber.objects.filter(account=account))
+
+
+def _source(notice: Notice) -> Source:
+    return Source(notice.topic, notice.detail)
 
 
 def _follow_account(
     news: AccountNews, account: BusinessAccount, notice: Notice, now: datetime
 ) -> None:
     if news.tier is not None:
-        _update_tier(news.tier, account, notice)
+        _follow_tier(news.tier, account, notice)
     if news.stop:
         # Asked at once whether it is so: the health of the account decides.
         stop = HoldRequest(
@@ -117,33 +131,6 @@ def _follow_account(
     if news.may_go_on:
         stops.look_soon(account)
         wake.on_commit(wake.SEND)
-
-
-def _update_tier(tier: int, account: BusinessAccount, notice: Notice) -> None:
-    """Set the limit of the portfolio, whichever of its accounts it was told of."""
-    same = Q(pk=account.pk)
-    if account.portfolio_id:
-        same |= Q(portfolio_id=account.portfolio_id, app=account.app_id)
-    for each in BusinessAccount.objects.filter(same):
-        _update(each, {"portfolio_tier": tier}, f"account:{each.waba_id}", notice)
-
-
-def _update(
-    row: PhoneNumber | BusinessAccount, said: Mapping[str, object], target: str, notice: Notice
-) -> None:
-    """Set what is said and differs, with a line in the audit trail."""
-    changed = {
-        name: value
-        for name, value in said.items()
-        if value is not None and getattr(row, name) != value
-    }
-    if not changed:
-        return
-    before = {name: getattr(row, name) for name in changed}
-    type(row).objects.filter(pk=row.pk).update(**changed)
-    audit.record(
-        [audit.Entry(row.org_id, ACTOR, notice.topic, target, notice.detail, before, changed)]
-    )
 
 
 def _digits(number: str) -> str:

@@ -10,6 +10,7 @@ from messaging import (
     activity,
     expiry,
     health,
+    numbers,
     receipts,
     rescue,
     retention,
@@ -71,6 +72,12 @@ def probe_stops() -> None:
 def sync_templates() -> None:
     """Ask Meta for the templates of the accounts that are due."""
     drain(template_sync.sync_due)
+
+
+@shared_task(name="messaging.read_numbers")
+def read_numbers() -> None:
+    """Ask Meta about the phone numbers that are due."""
+    drain(numbers.read_due)
 
 
 @shared_task(name="messaging.refresh_health")

@@ -30,6 +30,7 @@ class Config:
     slow_seconds: float = 40.0  # how late a slow answer is
     statuses: bool = True  # off: nothing is posted
     statuses_per_post: int = 1  # more: gathered for up to 50 ms
+    messaging_limit: str = "TIER_UNLIMITED"  # of the portfolio, as its numbers show it
     rate: int = 0  # sends per second and number; 0: not enforced
     pair_limit: bool = False  # one send per 6 s and person, bursts of 45
     enforce_window: bool = False  # free-form outside 24 h fails with 131047

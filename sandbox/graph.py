@@ -52,13 +52,13 @@ def _get_object(world: World, object_id: str, request: Request, connection: Conn
     if object_id == statuses.WABA_ID:
         content: Mapping[str, Any] = {"id": object_id, "name": "Sandbox account", "currency": "EUR"}
     else:
-        content = _phone_number(object_id)
+        content = _phone_number(world, object_id)
     wanted = [name.partition("{")[0] for name in request.parameter("fields").split(",") if name]
     chosen = {name: content[name] for name in wanted if name in content} if wanted else content
     _reply(connection, {**chosen, "id": object_id})
 
 
-def _phone_number(number: str) -> dict[str, Any]:
+def _phone_number(world: World, number: str) -> dict[str, Any]:
     return {
         "id": number,
         "display_phone_number": "+1 555-010-0100",
@@ -68,7 +68,7 @@ def _phone_number(number: str) -> dict[str, Any]:
         "throughput": {"level": "STANDARD"},
         "code_verification_status": "VERIFIED",
         "name_status": "APPROVED",
-        "whatsapp_business_manager_messaging_limit": "TIER_100K",
+        "whatsapp_business_manager_messaging_limit": world.config.messaging_limit,
         "health_status": {
             "can_send_message": "AVAILABLE",
             "entities": [
@@ -119,8 +119,8 @@ def _cursor(text: str) -> int | None:
     return int(word[1:]) if word[:1] == "p" and word[1:].isdigit() else None
 
 
-def _get_numbers(_world: World, _waba: str, _request: Request, connection: Connection) -> None:
-    _reply(connection, {"data": [_phone_number(KNOWN_NUMBER)]})
+def _get_numbers(world: World, _waba: str, _request: Request, connection: Connection) -> None:
+    _reply(connection, {"data": [_phone_number(world, KNOWN_NUMBER)]})
 
 
 def _post_media(world: World, number: str, request: Request, connection: Connection) -> None:

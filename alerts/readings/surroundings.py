@@ -10,15 +10,21 @@ from alerts.facts import BadNumber, Numbers, Processes, QuotaUse, Stop, TierChan
 from alerts.rules.surroundings import QUOTA_WARNS
 from alerts.thresholds import Thresholds
 from messaging import heartbeats
-from messaging.models import PhoneNumber, ProviderNotice
+from messaging import numbers as known_numbers
+from messaging.models import PhoneNumber
 from orgs.models import AuditEvent
 from ratelimit import quota
 from ratelimit.models import STOPS, Hold, WhatsAppRateLimit
 
 # What Meta told of a tier is news for so long.
 NEWS = timedelta(hours=24)
-TIER_TOPICS = ("phone_number_quality_update", "business_capability_update")
-MOST_ACCOUNTS = 1_000
+# It comes by these webhooks, or is read.
+TIER_ACTIONS = (
+    "phone_number_quality_update",
+    "business_capability_update",
+    known_numbers.TIER_READ,
+)
+MOST_CHANGES = 1_000
 
 
 def circuits(_limits: Thresholds, at: datetime) -> list[Stop]:
@@ -53,10 +59,8 @@ def numbers(_limits: Thresholds, at: datetime) -> Numbers:
 
 
 def _tier_changes(since: datetime) -> list[TierChange]:
-    told = ProviderNotice.objects.filter(recorded_at__gt=since, topic__in=TIER_TOPICS)
-    accounts = told.values_list("account__portfolio_id", "account__waba_id").distinct()
-    targets = {f"account:{waba_id}" for _portfolio, waba_id in accounts[:MOST_ACCOUNTS]}
-    rows = AuditEvent.objects.filter(target__in=targets, action__in=TIER_TOPICS, at__gt=since)
+    rows = AuditEvent.objects.filter(action__in=TIER_ACTIONS, target__startswith="account:")
+    rows = rows.select_related("org").order_by("-id")[:MOST_CHANGES]
     return [
         TierChange(
             change_id=row.pk,
@@ -65,8 +69,8 @@ def _tier_changes(since: datetime) -> list[TierChange]:
             before=int((row.before or {}).get("portfolio_tier", 0)),
             after=int(row.after["portfolio_tier"]),
         )
-        for row in rows.select_related("org").order_by("pk")
-        if row.after and "portfolio_tier" in row.after
+        for row in reversed(rows)
+        if row.at > since and row.after and "portfolio_tier" in row.after
     ]
 
 

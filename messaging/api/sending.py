@@ -48,6 +48,7 @@ class PhoneNumberSerializer(serializers.ModelSerializer[PhoneNumber]):
             "display_phone_number",
             "verified_name",
             "quality_rating",
+            "throughput_level",
             "messages_per_second",
             "is_active",
             "sending",

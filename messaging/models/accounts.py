@@ -65,6 +65,15 @@ class Tier(models.IntegerChoices):
     TIER_10K = 10_000, "10,000"
     TIER_100K = 100_000, "100,000"
 
+    @classmethod
+    def _missing_(cls, value: object) -> Tier | None:
+        """Take any other figure that Meta may set, shown as it is."""
+        if not isinstance(value, int) or value < 0:
+            return None
+        other = int.__new__(cls, value)
+        other._name_, other._value_, other._label_ = f"TIER_{value}", value, f"{value:,}"
+        return other
+
 
 class BusinessAccount(models.Model):
     """A WhatsApp Business Account (WABA): templates, billing and policy live here."""
@@ -99,6 +108,9 @@ class BusinessAccount(models.Model):
         choices=Tier,
         default=Tier.UNKNOWN,
         help_text="How many people the portfolio may reach in 24 hours, as Meta shows it.",
+    )
+    tier_told_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Of when Meta's word on it is."
     )
     utility_capped_until = models.DateTimeField(
         null=True,
@@ -135,6 +147,18 @@ class PhoneNumber(models.Model):
         default=60,
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
         help_text="Meta allows 80 or, after an upgrade, 1,000, sent and received together.",
+    )
+    throughput_level = models.CharField(
+        max_length=16,
+        blank=True,
+        editable=False,
+        help_text="STANDARD, or HIGH after Meta's upgrade to 1,000 a second.",
+    )
+    told_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Of when Meta's word on the number is."
+    )
+    read_due_at = models.DateTimeField(
+        default=timezone.now, editable=False, help_text="When Meta is next asked about the number."
     )
     rate_share = models.PositiveSmallIntegerField(
         default=FULL_SHARE,

@@ -197,6 +197,8 @@ class NumberNews:
     display_phone_number: str
     quality_rating: str | None = None
     verified_name: str | None = None
+    throughput_level: str | None = None
+    tier: int | None = None  # people its portfolio may reach in 24 hours; 0 for no limit
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,16 +161,10 @@ def test_a_circuit_is_an_incident_until_it_closes(number):
     assert open_incidents("circuits") == {}
 
 
-def test_a_red_number_and_a_tier_that_fell_are_told(number):
+@pytest.mark.parametrize("action", ["business_capability_update", "tier.read"])
+def test_a_red_number_and_a_tier_that_fell_are_told(number, action):
     number.quality_rating = "RED"
     number.save()
-    number.account.notices.create(
-        org=number.org,
-        topic="business_capability_update",
-        occurred_at=ago(minutes=5),
-        recorded_at=ago(minutes=5),
-        digest="x",
-    )
     target = f"account:{number.account.waba_id}"
     before, after = {"portfolio_tier": 10_000}, {"portfolio_tier": 2_000}
     audit.record(
@@ -178,7 +172,7 @@ def test_a_red_number_and_a_tier_that_fell_are_told(number):
             audit.Entry(
                 number.org_id,
                 "system:meta",
-                "business_capability_update",
+                action,
                 target,
                 "",
                 before,

@@ -28,6 +28,8 @@ NUMBER = {
     "display_phone_number": "+1 202-555-0100",
     "verified_name": "Shop",
     "quality_rating": "GREEN",
+    "throughput": {"level": "STANDARD"},
+    "whatsapp_business_manager_messaging_limit": "TIER_2K",
     "name": "Shop account",
     "data": [],
     "health_status": {"can_send_message": "AVAILABLE", "entities": []},
@@ -97,6 +99,7 @@ class TestConnecting:
         client.post(CONNECT, wanted(org))
         number = PhoneNumber.objects.select_related("account").get()
         assert (number.verified_name, number.quality_rating) == ("Shop", "GREEN")
+        assert (number.throughput_level, number.account.portfolio_tier) == ("STANDARD", 2_000)
         assert (number.account.name, number.account.access_token) == ("Shop account", "good")
         connected = AuditEvent.objects.get(action="number.connected")
         assert connected.actor == f"user:{staff.pk}"

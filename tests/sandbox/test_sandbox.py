@@ -312,8 +312,11 @@ class TestManagement:
         assert error_of(sandbox.get("1/message_templates", after="xyz")) == 131059
 
     def test_a_number_shows_the_fields_asked_for(self, sandbox):
-        number = sandbox.get(NUMBER, fields="verified_name,throughput,health_status").json()
-        assert set(number) == {"id", "verified_name", "throughput", "health_status"}
+        limit = "whatsapp_business_manager_messaging_limit"
+        number = sandbox.get(NUMBER, fields=f"quality_rating,throughput,{limit}").json()
+        assert number.pop("id") in NUMBER
+        expected = {"quality_rating": "GREEN", "throughput": {"level": "STANDARD"}}
+        assert number == {**expected, limit: "TIER_UNLIMITED"}
 
     def test_media_are_uploaded_and_found(self, sandbox):
         answer = requests.post(

@@ -9,13 +9,19 @@ from typing import Any
 import orjson
 import requests
 
+from messaging.providers.whatsapp import notices
+from messaging.providers.whatsapp.values import text
+
 TIMEOUT = (5.0, 15.0)  # connect, read; seconds
 LARGEST_ANSWER = 8 * 1024 * 1024  # bytes
 _CHUNK = 65_536
 # A page of templates, and how many pages are followed; Meta allows 6,000 templates an account.
 TEMPLATES_PER_PAGE = 250
 MOST_PAGES = 100
-_FIELDS = "display_phone_number,verified_name,quality_rating"
+_FIELDS = (
+    "display_phone_number,verified_name,quality_rating,throughput,"
+    "whatsapp_business_manager_messaging_limit"
+)
 # What Meta's code means for whoever connects; Meta's own text may repeat the token.
 _REASONS = {
     190: "the access token is wrong, expired or withdrawn",
@@ -44,6 +50,8 @@ class PhoneNumberInfo:
     display_phone_number: str
     verified_name: str
     quality_rating: str
+    throughput_level: str  # STANDARD, HIGH or NOT_APPLICABLE
+    tier: int | None  # people its portfolio may reach in 24 hours, 0 for no limit, None: not told
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +67,13 @@ def fetch_phone_number(
 ) -> PhoneNumberInfo:
     """Read the number with the token; raise ApiError when that is not possible."""
     body = _get(base_url, version, phone_number_id, access_token, {"fields": _FIELDS})
+    throughput = body.get("throughput")
     return PhoneNumberInfo(
-        display_phone_number=str(body.get("display_phone_number", "")),
-        verified_name=str(body.get("verified_name", "")),
-        quality_rating=str(body.get("quality_rating", "")),
+        display_phone_number=text(body.get("display_phone_number")),
+        verified_name=text(body.get("verified_name")),
+        quality_rating=text(body.get("quality_rating")),
+        throughput_level=text(throughput.get("level")) if isinstance(throughput, dict) else "",
+        tier=notices.tier(body.get("whatsapp_business_manager_messaging_limit")),
     )
 
 

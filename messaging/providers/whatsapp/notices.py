@@ -41,7 +41,6 @@ _WORDS = {
         "DISABLED_UPDATE",
         "MM_LITE_TERMS_SIGNED",
         "VOLUME_BASED_PRICING_TIER_UPDATE",
-        _UTILITY_RECOVERED,
     },
     "account_review_update": frozenset({"APPROVED", "REJECTED", "PENDING", "DEFERRED"}),
 }
@@ -119,13 +118,15 @@ def _template(
     )
 
 
-def _number_quality(value: Value) -> NumberNews | AccountNews:
-    """Return the rating an older event implies; the newer ones tell the portfolio's limit."""
-    rating = {"FLAGGED": "RED", "UNFLAGGED": "GREEN"}.get(text(value.get("event")).upper())
-    if rating:
-        return _number(value, quality_rating=rating)
-    limit = tier(value.get("max_daily_conversations_per_business", value.get("current_limit")))
-    return AccountNews(tier=limit)
+def _number_quality(value: Value) -> NumberNews:
+    """Return the rating an older event implies, or the upgrade, and the portfolio's limit."""
+    event = text(value.get("event")).upper()
+    return NumberNews(
+        text(value.get("display_phone_number"))[:32],
+        quality_rating={"FLAGGED": "RED", "UNFLAGGED": "GREEN"}.get(event),
+        throughput_level="HIGH" if event == "THROUGHPUT_UPGRADE" else None,
+        tier=tier(value.get("max_daily_conversations_per_business", value.get("current_limit"))),
+    )
 
 
 def _number_name(value: Value) -> NumberNews:
@@ -134,8 +135,8 @@ def _number_name(value: Value) -> NumberNews:
     return _number(value, verified_name=name if approved and name else None)
 
 
-def _number(value: Value, **said: str | None) -> NumberNews:
-    return NumberNews(text(value.get("display_phone_number"))[:32], **said)
+def _number(value: Value, verified_name: str | None = None) -> NumberNews:
+    return NumberNews(text(value.get("display_phone_number"))[:32], verified_name=verified_name)
 
 
 def _capability(value: Value) -> AccountNews:
