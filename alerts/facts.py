@@ -90,11 +90,23 @@ class TierChange:
 
 
 @dataclass(frozen=True, slots=True)
+class TierUse:
+    """How many of the people that its tier allows a portfolio has reached in 24 hours."""
+
+    portfolio: str
+    org: str  # empty: organisations share it
+    waba_id: str  # one of its accounts
+    reached: int
+    tier: int
+
+
+@dataclass(frozen=True, slots=True)
 class Numbers:
-    """What Meta thinks of numbers and portfolios."""
+    """What Meta thinks of numbers and portfolios, and what is left of what it allows."""
 
     red: Sequence[BadNumber] = ()
     tiers: Sequence[TierChange] = ()
+    reached: Sequence[TierUse] = ()
 
 
 @dataclass(frozen=True, slots=True)

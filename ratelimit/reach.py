@@ -6,7 +6,6 @@ organisations, so this is counted in the database only, under the portfolio's ow
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -14,9 +13,7 @@ from django.db.models import Count, Min
 
 from orgs import database
 from ratelimit.models import PortfolioReach, PortfolioUsage
-from ratelimit.rules import DAY, TIER_WAIT_LEAST, TIER_WAIT_MOST, TIER_WARNING, Ask
-
-logger = logging.getLogger(__name__)
+from ratelimit.rules import DAY, TIER_WAIT_LEAST, TIER_WAIT_MOST, Ask
 
 Reached = tuple[str, int]  # portfolio, person
 
@@ -28,7 +25,6 @@ class Portfolios:
     now: int
     at_most: dict[str, int]
     known: dict[Reached, int]  # when each person was last reached
-    tiers: dict[str, int]
     exact: dict[str, int] = field(default_factory=dict)  # when the first of them drops out
 
     def held_until(self, ask: Ask) -> int:
@@ -36,9 +32,7 @@ class Portfolios:
         person = (ask.portfolio, ask.contact)
         if self.known.get(person, 0) > self.now - DAY:
             return 0
-        count, mark = self.at_most[ask.portfolio], ask.tier * TIER_WARNING
-        matters = count >= ask.tier or count < mark <= count + 1
-        if matters and ask.portfolio not in self.exact:
+        if self.at_most[ask.portfolio] >= ask.tier and ask.portfolio not in self.exact:
             self._count(ask.portfolio)
         if self.at_most[ask.portfolio] >= ask.tier:
             wait = self.exact[ask.portfolio] + DAY - self.now
@@ -56,14 +50,6 @@ class Portfolios:
         database.upsert_rows(PortfolioReach, rows, key=["portfolio_id", "contact_id"])
         counts = [{"portfolio_id": key, "at_most": n} for key, n in sorted(self.at_most.items())]
         database.upsert_rows(PortfolioUsage, counts, key=["portfolio_id"])
-        for portfolio, count in self.at_most.items():
-            before = count - len({ask.contact for ask in reached if ask.portfolio == portfolio})
-            mark = self.tiers[portfolio] * TIER_WARNING
-            if before < mark <= count:
-                logger.warning(
-                    "A portfolio has reached four fifths of the people its tier allows",
-                    extra={"portfolio": portfolio, "count": count, "tier": self.tiers[portfolio]},
-                )
 
     def _count(self, portfolio: str) -> None:
         """Count exactly; what this decision added is not written yet."""
@@ -75,11 +61,8 @@ class Portfolios:
 
 def load(asks: Sequence[Ask], now: int) -> Portfolios | None:
     """Lock the portfolios of the asks that have a tier; None when there are none."""
-    tiers = {ask.portfolio: ask.tier for ask in asks if ask.tier}
-    if not tiers:
-        return None
-    at_most = _lock(tiers)
-    return Portfolios(now, at_most, _known(asks), tiers)
+    limited = {ask.portfolio for ask in asks if ask.tier}
+    return Portfolios(now, _lock(limited), _known(asks)) if limited else None
 
 
 def _known(asks: Sequence[Ask]) -> dict[Reached, int]:
@@ -91,12 +74,16 @@ def _known(asks: Sequence[Ask]) -> dict[Reached, int]:
 
 def look(asks: Sequence[Ask], now: int) -> Portfolios | None:
     """Return the same without a lock, for a look that writes nothing."""
-    tiers = {ask.portfolio: ask.tier for ask in asks if ask.tier}
-    if not tiers:
+    limited = {ask.portfolio for ask in asks if ask.tier}
+    if not limited:
         return None
-    counts = PortfolioUsage.objects.filter(pk__in=tiers).values_list("portfolio_id", "at_most")
-    at_most = dict.fromkeys(tiers, 0) | dict(counts)
-    return Portfolios(now, at_most, _known(asks), tiers)
+    return Portfolios(now, dict.fromkeys(limited, 0) | at_most(limited), _known(asks))
+
+
+def at_most(portfolios: Collection[str]) -> dict[str, int]:
+    """Return how many people the portfolios have reached, at most; none where nothing went."""
+    counts = PortfolioUsage.objects.filter(pk__in=portfolios)
+    return dict(counts.values_list("portfolio_id", "at_most"))
 
 
 def count_reached(portfolio: str, now: int) -> tuple[int, int | None]:

@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 
 from django.db.models import F
 
-from alerts.facts import BadNumber, Numbers, Processes, QuotaUse, Stop, TierChange
+from alerts.facts import BadNumber, Numbers, Processes, QuotaUse, Stop, TierChange, TierUse
+from alerts.rules.base import CLOSES_BELOW
 from alerts.rules.surroundings import QUOTA_WARNS
 from alerts.thresholds import Thresholds
-from messaging import heartbeats
+from messaging import heartbeats, limits
 from messaging import numbers as known_numbers
-from messaging.models import PhoneNumber
+from messaging.models import BusinessAccount, PhoneNumber
 from orgs.models import AuditEvent
-from ratelimit import quota
+from ratelimit import quota, reach
 from ratelimit.models import STOPS, Hold, WhatsAppRateLimit
+from ratelimit.rules import TIER_WARNING, micros
 
 # What Meta told of a tier is news for so long.
 NEWS = timedelta(hours=24)
@@ -55,7 +57,27 @@ def numbers(_limits: Thresholds, at: datetime) -> Numbers:
             for number in red.select_related("org").order_by("pk")
         ],
         tiers=_tier_changes(at - NEWS),
+        reached=_reached(at),
     )
+
+
+def _reached(at: datetime) -> list[TierUse]:
+    """Return the portfolios that have reached many of the people their tier allows."""
+    accounts: dict[str, list[BusinessAccount]] = {}
+    limited = BusinessAccount.objects.filter(portfolio_tier__gt=0, org__is_active=True)
+    for account in limited.select_related("org").defer("access_token").order_by("pk"):
+        accounts.setdefault(limits.portfolio_of(account), []).append(account)
+    found = []
+    for portfolio, at_most in reach.at_most(accounts).items():
+        account, *others = accounts[portfolio]
+        if at_most < account.portfolio_tier * TIER_WARNING * CLOSES_BELOW:
+            continue
+        is_shared = any(other.org_id != account.org_id for other in others)
+        org = "" if is_shared else account.org.org_id
+        reached, _oldest = reach.count_reached(portfolio, micros(at))
+        tier = account.portfolio_tier
+        found.append(TierUse(portfolio, org, account.waba_id, reached, tier))
+    return found
 
 
 def _tier_changes(since: datetime) -> list[TierChange]:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alerts.facts import Inbox, Numbers, Processes, QuotaUse, SilentApp, Stop, TierChange
+from alerts.facts import (
+    Inbox,
+    Numbers,
+    Processes,
+    QuotaUse,
+    SilentApp,
+    Stop,
+    TierChange,
+    TierUse,
+)
 from alerts.rules.base import Finding, Moment, messages, moment, span
 from alerts.severity import Severity
 from alerts.thresholds import Thresholds
+from ratelimit.rules import TIER_WARNING
 
 QUOTA_WARNS, QUOTA_FULL = 0.8, 1.0
 WEBHOOKS = "messaging_webhookdelivery"
@@ -47,8 +57,8 @@ _CIRCUIT_ADVICE = {
 }
 
 
-def numbers(found: Numbers, _limits: Thresholds, _seen: Moment) -> list[Finding]:
-    """Find numbers rated RED, and portfolios whose tier has changed."""
+def numbers(found: Numbers, _limits: Thresholds, seen: Moment) -> list[Finding]:
+    """Find numbers rated RED, and portfolios whose tier has changed or is nearly used up."""
     red = [
         Finding(
             severity=Severity.CRITICAL,
@@ -64,7 +74,35 @@ def numbers(found: Numbers, _limits: Thresholds, _seen: Moment) -> list[Finding]
         )
         for number in found.red
     ]
-    return red + [_tier(change) for change in found.tiers]
+    reached = [_reached(use) for use in found.reached if _is_much(use, seen)]
+    return [*red, *map(_tier, found.tiers), *reached]
+
+
+def _is_much(use: TierUse, seen: Moment) -> bool:
+    """Say whether a tier is nearly used up; what goes on has to fall clearly below."""
+    share = use.reached / use.tier
+    return share >= TIER_WARNING or seen.exceeds(share, TIER_WARNING, _reach_key(use))
+
+
+def _reach_key(use: TierUse) -> str:
+    return f"reach/{use.portfolio}"
+
+
+def _reached(use: TierUse) -> Finding:
+    is_full = use.reached >= use.tier
+    return Finding(
+        severity=Severity.CRITICAL if is_full else Severity.WARNING,
+        title=f"The tier of account {use.waba_id} is {'used up' if is_full else 'nearly used up'}",
+        summary=f"Its portfolio has reached {use.reached:,} of {use.tier:,} people in 24 hours."
+        + (" Messages to new people wait." if is_full else ""),
+        size=use.reached / use.tier,
+        key=_reach_key(use),
+        org=use.org,
+        figures=(("Reached", f"{use.reached:,} of {use.tier:,} ({use.reached / use.tier:.0%})"),),
+        advice="Spread campaigns over more days; Meta raises the tier of good quality by itself.",
+        page="messaging_businessaccount",
+        query={"q": use.waba_id},
+    )
 
 
 def _tier(change: TierChange) -> Finding:

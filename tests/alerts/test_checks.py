@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,11 +14,18 @@ from django.utils import timezone
 from alerts import checking, metrics
 from alerts.models import Alert
 from alerts.readings import sampling
-from messaging.models import Heartbeat, OutboundAttempt, WebhookEvent
+from messaging.models import BusinessAccount, Heartbeat, OutboundAttempt, WebhookEvent
 from messaging.states import Status
 from orgs import audit
-from ratelimit.models import Hold, WhatsAppRateLimit
-from tests.factories.messaging import AttemptFactory, DeliveryFactory, MessageFactory
+from ratelimit import reach
+from ratelimit.models import Hold, PortfolioReach, PortfolioUsage, WhatsAppRateLimit
+from ratelimit.rules import Ask, micros
+from tests.factories.messaging import (
+    AttemptFactory,
+    BusinessAccountFactory,
+    DeliveryFactory,
+    MessageFactory,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
@@ -185,6 +193,36 @@ def test_a_red_number_and_a_tier_that_fell_are_told(number, action):
         f"The quality of number {number} is RED",
         f"The tier of account {number.account.waba_id} fell",
     }
+
+
+def reach_people(portfolio: str, people: Iterable[int], at: datetime) -> None:
+    """Count messages to so many people against a portfolio that may reach 10."""
+    for person in people:
+        ask = Ask(1, "acme", 1, 1, person, portfolio, 10)
+        reach.load([ask], micros(at)).write([ask])
+    PortfolioUsage.objects.filter(pk=portfolio).update(at_most=10)
+
+
+def test_a_tier_that_fills_up_becomes_graver_and_ends_with_the_day(number):
+    account = number.account
+    account.portfolio_tier = 10
+    account.save()
+    reach_people(account.waba_id, range(8), ago(hours=1))
+    (warning,) = open_incidents("numbers").values()
+    assert (warning.severity, warning.org_id) == ("warning", number.org_id)
+    reach_people(account.waba_id, range(8, 10), ago(hours=1))
+    assert open_incidents("numbers")[f"reach/{account.waba_id}"].severity == "critical"
+    PortfolioReach.objects.update(last_at=micros(ago(hours=25)))
+    assert open_incidents("numbers") == {}
+
+
+def test_a_tier_that_organisations_share_is_told_to_the_installation(number, other_org):
+    app = number.account.app
+    BusinessAccountFactory(org=other_org, app=app)
+    BusinessAccount.objects.update(portfolio_id="900", portfolio_tier=10)
+    reach_people("900", range(8), ago(hours=1))
+    (warning,) = open_incidents("numbers").values()
+    assert warning.org_id is None
 
 
 def test_a_quota_that_fills_up_becomes_graver(org):

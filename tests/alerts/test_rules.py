@@ -133,6 +133,23 @@ def test_a_tier_that_falls_is_a_warning_one_that_rises_is_not(before, after, sev
     assert (found.severity, found.is_event) == (severity, True)
 
 
+@pytest.mark.parametrize(
+    ("reached", "severity"),
+    [(199, None), (200, Severity.WARNING), (249, Severity.WARNING), (250, Severity.CRITICAL)],
+)
+def test_a_tier_warns_at_80_percent_and_is_critical_at_100(reached, severity):
+    use = facts.TierUse("900", "acme", "100", reached, 250)
+    found = surroundings.numbers(facts.Numbers(reached=[use]), LIMITS, FRESH)
+    assert [each.severity for each in found] == ([severity] if severity else [])
+
+
+@pytest.mark.parametrize(("reached", "found"), [(161, 1), (160, 0)])
+def test_a_tier_that_was_warned_of_ends_clearly_below(reached, found):
+    use = facts.TierUse("900", "acme", "100", reached, 250)
+    seen = going_on("reach/900")
+    assert len(surroundings.numbers(facts.Numbers(reached=[use]), LIMITS, seen)) == found
+
+
 def test_a_kind_of_process_is_missed_after_two_minutes():
     ages = {"worker": timedelta(seconds=119), "beat": timedelta(seconds=121)}
     (found,) = surroundings.processes(facts.Processes(ages), LIMITS, FRESH)

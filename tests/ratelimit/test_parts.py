@@ -152,14 +152,6 @@ def test_a_portfolio_reaches_as_many_people_as_its_tier_in_24_hours(org):
     assert [v.limit for v in database.decide([ask(org, 4, 3)], now + DAY)] == [None]
 
 
-def test_four_fifths_of_a_tier_are_warned_of_once(org, caplog):
-    now = micros(timezone.now())
-    for contact in range(1, 11):
-        database.decide([ask(org, contact, 10)], now + contact)
-    warnings = [record for record in caplog.records if "four fifths" in record.message]
-    assert len(warnings) == 1
-
-
 def test_readiness_reports_redis_without_requiring_it(client, monkeypatch):
     monkeypatch.setattr("ratelimit.limiter.redis_state", lambda: "down")
     answer = client.get("/readyz")
