@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 from django.db import transaction
 from django.db.models import Q
 
+from messaging import windows
 from messaging.candidates import Claimed
 from messaging.models import BusinessAccount, OutboundMessage, PhoneNumber
 from messaging.providers.base import ErrorRule, Outcome, Result, Scope, steady_seconds
@@ -23,7 +24,7 @@ from ratelimit.rules import Ask, Limit, Verdict
 from ratelimit.stores import database as books
 from ratelimit.stores import rows
 
-# Free-form messages go only inside a service window, which costs a portfolio nothing.
+# What goes inside a service window costs a portfolio nothing; free-form messages go only there.
 _COUNTS_FOR_TIER = frozenset({"template"})
 # Limits that one message waits for by itself: its own due time moves.
 OF_MESSAGE = frozenset({Limit.PAIR, Limit.CONTACTS})
@@ -77,17 +78,37 @@ class Refusal:
 
 
 def asks(
-    messages: Iterable[Asking], numbers: Mapping[int, PhoneNumber], now: datetime
+    messages: Sequence[Asking],
+    numbers: Mapping[int, PhoneNumber],
+    now: datetime,
+    *,
+    with_tier: bool = True,
 ) -> dict[uuid.UUID, Ask]:
     """Return what each of the messages asks for; their numbers are loaded with account and org.
 
-    What all messages of a number ask alike is found once.
+    What all messages of a number ask alike is found once, and by one statement who has written
+    lately, if a tier counts people at all.
     """
-    known = {
-        pk: (_of_number(number, now), number.account.portfolio_tier)
-        for pk, number in numbers.items()
+    known = {pk: _of_number(number, now) for pk, number in numbers.items()}
+    counted = _counted(messages, numbers, now) if with_tier else {}
+    return {
+        message.pk: _ask(message, known[message.phone_number_id], counted.get(message.pk, 0))
+        for message in messages
     }
-    return {message.pk: _ask(message, *known[message.phone_number_id]) for message in messages}
+
+
+def _counted(
+    messages: Sequence[Asking], numbers: Mapping[int, PhoneNumber], now: datetime
+) -> dict[uuid.UUID, int]:
+    """Return the tier of each message that counts for one: a template outside a window."""
+    tiers = {pk: number.account.portfolio_tier for pk, number in numbers.items()}
+    found = {
+        message.pk: (message.phone_number_id, message.contact_id)
+        for message in messages
+        if tiers[message.phone_number_id] and message.kind in _COUNTS_FOR_TIER
+    }
+    inside = windows.open_pairs(found.values(), now)
+    return {pk: tiers[pair[0]] for pk, pair in found.items() if pair not in inside}
 
 
 def portfolio_of(account: BusinessAccount) -> str:
@@ -150,7 +171,7 @@ def note(
         message for message, result in answers if result.outcome in UNUSED and message.quota_window
     ]
     numbers = {message.phone_number_id: message.phone_number for message in unused}
-    asked = asks(unused, numbers, now)
+    asked = asks(unused, numbers, now, with_tier=False)
     limiter.give_back([Used(asked[message.pk], message.quota_window) for message in unused])
     refusals = [
         Refusal(message.phone_number, message.contact_id, result.rule, result.retry_after_seconds)
@@ -244,8 +265,7 @@ def _of_number(number: PhoneNumber, now: datetime) -> _OfNumber:
 
 
 def _ask(message: Asking, of: _OfNumber, tier: int) -> Ask:
-    counted = tier if message.kind in _COUNTS_FOR_TIER else 0
-    return Ask(of.org, of.org_id, of.number, of.gap, message.contact_id, of.portfolio, counted)
+    return Ask(of.org, of.org_id, of.number, of.gap, message.contact_id, of.portfolio, tier)
 
 
 def _debt(asked_wait: float | None, now: datetime) -> int:

@@ -11,14 +11,14 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from messaging import claims, limits
-from messaging.models import BusinessAccount, OutboundMessage, PhoneNumber
+from messaging.models import BusinessAccount, OutboundMessage, PhoneNumber, ServiceWindow
 from messaging.models.accounts import Tier
 from messaging.providers.base import Outcome, Scope
 from messaging.providers.whatsapp.errors import DEFAULT_TABLE
 from messaging.states import Status
 from messaging.waiting import Board
 from ratelimit import limiter, quota
-from ratelimit.models import Hold, PairUsage, WhatsAppRateLimit
+from ratelimit.models import Hold, PairUsage, PortfolioReach, WhatsAppRateLimit
 from tests.drive import send_due
 from tests.factories.consent import ConsentFactory, ContactFactory
 from tests.factories.messaging import MessageFactory, PhoneNumberFactory
@@ -248,6 +248,21 @@ def test_the_tier_holds_new_people_and_lets_known_ones_go(provider, limited):
     assert waiting(new).reason == "CONTACT_LIMIT"
     assert new.attempt_count == 0
     assert waiting(again) is None
+
+
+def test_whoever_has_just_written_is_not_counted_and_not_held(provider, limited):
+    BusinessAccount.objects.update(portfolio_tier=1)
+    writer = ContactFactory(org=limited.org)
+    ServiceWindow.objects.create(
+        org=limited.org, phone_number=limited, contact=writer, last_inbound_at=timezone.now()
+    )
+    consented(limited, 2, contact=writer)
+    assert send_due() == 2
+    assert not PortfolioReach.objects.exists()
+    consented(limited, 2)
+    assert send_due() == 1  # the tier is used up
+    MessageFactory(phone_number=limited, contact=writer)
+    assert send_due() == 1
 
 
 def test_statements_of_a_claim_do_not_grow_with_the_batch(provider, limited):
