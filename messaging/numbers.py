@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from messaging import asking
 from messaging.models import BusinessAccount, PhoneNumber
 from messaging.providers.whatsapp import api
 from messaging.providers.whatsapp.api import PhoneNumberInfo
@@ -51,6 +52,7 @@ def read_due() -> int:
         info = fetch(number.phone_number_id, account.access_token)
     except (api.ApiError, DecryptionError) as error:
         logger.warning("Number %s was not read: %s", number.phone_number_id, error)
+        asking.heed(error, PhoneNumber.objects.filter(pk=number.pk))
         return 1
     keep(number, info, now)
     return 1

@@ -6,9 +6,9 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from messaging import wake
+from messaging import asking, wake
 from messaging.models import BusinessAccount, PhoneNumber
 from messaging.providers.whatsapp import api
 from orgs import database
@@ -31,6 +31,7 @@ def probe_due() -> int:
         health = _ask(hold)
     except (api.ApiError, DecryptionError) as error:
         _note(hold, str(error))
+        asking.heed(error, _numbers(hold))
         return 1
     if health is None:
         _note(hold, "Nothing is left to ask for: the number or account is gone.")
@@ -98,9 +99,7 @@ def _take() -> Hold | None:
 
 
 def _ask(hold: Hold) -> api.Health | None:
-    numbers = PhoneNumber.objects.select_related("account")
-    by_scope = {Hold.Scope.NUMBER: "phone_number_id", Hold.Scope.ACCOUNT: "account__waba_id"}
-    number = numbers.filter(**{by_scope[Hold.Scope(hold.scope)]: hold.key}).first()
+    number = _numbers(hold).select_related("account").first()
     if number is None:
         return None
     return api.fetch_health(
@@ -109,6 +108,11 @@ def _ask(hold: Hold) -> api.Health | None:
         number.phone_number_id,
         number.account.access_token,
     )
+
+
+def _numbers(hold: Hold) -> QuerySet[PhoneNumber]:
+    by_scope = {Hold.Scope.NUMBER: "phone_number_id", Hold.Scope.ACCOUNT: "account__waba_id"}
+    return PhoneNumber.objects.filter(**{by_scope[Hold.Scope(hold.scope)]: hold.key})
 
 
 def _note(hold: Hold, text: str) -> None:

@@ -12,8 +12,8 @@ from django.db import transaction
 from django.db.models import DateTimeField, ExpressionWrapper, F, QuerySet, Value
 from django.db.models.functions import Coalesce, Greatest
 
-from messaging import templates, wake
-from messaging.models import BusinessAccount
+from messaging import asking, templates, wake
+from messaging.models import BusinessAccount, PhoneNumber
 from messaging.providers.base import TemplateNews
 from messaging.providers.whatsapp import api
 from orgs import database
@@ -47,6 +47,7 @@ def sync(account: BusinessAccount) -> None:
     except (api.ApiError, DecryptionError) as error:
         logger.warning("Templates of account %s were not read: %s", account.waba_id, error)
         BusinessAccount.objects.filter(pk=account.pk).update(templates_error=str(error)[:300])
+        asking.heed(error, PhoneNumber.objects.filter(account=account))
         return
     with transaction.atomic():
         now = database.now()

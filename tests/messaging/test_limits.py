@@ -21,7 +21,11 @@ from ratelimit import limiter, quota
 from ratelimit.models import Hold, PairUsage, PortfolioReach, WhatsAppRateLimit
 from tests.drive import send_due
 from tests.factories.consent import ConsentFactory, ContactFactory
-from tests.factories.messaging import MessageFactory, PhoneNumberFactory
+from tests.factories.messaging import (
+    BusinessAccountFactory,
+    MessageFactory,
+    PhoneNumberFactory,
+)
 from tests.fakes import ScriptedProvider
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
@@ -226,6 +230,23 @@ def test_lifting_the_throttle_lets_everything_go(provider, number):
     assert quota.lift_throttle(number.org, actor="user:1", reason="Meta says it is over")
     provider.script = ScriptedProvider().script
     assert send_due() == 1
+
+
+def test_an_apps_limit_holds_all_organisations_that_share_the_app(provider, number, other_org):
+    account = BusinessAccountFactory(org=other_org, app=number.account.app)
+    neighbour = PhoneNumberFactory(org=other_org, account=account)
+    refuse(provider, "4")
+    consented(number)
+    send_due()
+    provider.script = ScriptedProvider().script
+    mine, theirs = consented(number)[0], consented(neighbour)[0]
+    elsewhere = consented(PhoneNumberFactory())[0]
+    assert send_due() == 1
+    assert waiting(elsewhere) is None
+    assert {waiting(mine).reason, waiting(theirs).reason} == {"throttle"}
+    hold = Hold.objects.get()
+    assert (hold.scope, hold.key, hold.org) == ("app", number.account.app.app_id, None)
+    assert timedelta(minutes=5) <= hold.until - hold.opened_at <= timedelta(minutes=5.5)
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from messaging import numbers
+from messaging import numbers, stops, template_sync
 from messaging.draining import drain
 from messaging.models import BusinessAccount, PhoneNumber
 from messaging.models.accounts import Tier
 from orgs.models import AuditEvent
+from ratelimit.models import Hold
 from tests.factories.messaging import BusinessAccountFactory, PhoneNumberFactory
 from tests.messaging.providers.servers import answer, read_request, serving
 from tests.messaging.test_notices import change, load, number, tell
@@ -29,7 +30,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def meta(settings) -> Iterator[dict[str, Any]]:
-    """Meta's word on any number; a number whose id is under "broken" gets no answer."""
+    """Meta's word on any number; calls whose path holds what is under "broken" are refused."""
     told: dict[str, Any] = {
         "verified_name": "Shop",
         "quality_rating": "YELLOW",
@@ -41,7 +42,7 @@ def meta(settings) -> Iterator[dict[str, Any]]:
     def script(client) -> None:
         line = read_request(client).split(b"\r\n", 1)[0].decode()
         is_broken = told["broken"] and told["broken"] in line
-        content = b"<html>" if is_broken else json.dumps(told).encode()
+        content = json.dumps(told.get("refusal", {}) if is_broken else told).encode()
         answer(client, content, status=b"502 Bad Gateway" if is_broken else b"200 OK")
 
     with serving(script) as base:
@@ -159,3 +160,25 @@ class TestNews:
         tell(client, flagged(now, "UPGRADE", **{limit: "TIER_10K"}))
         tell(client, flagged(now - HOUR, "UPGRADE", **{limit: "TIER_2K"}))
         assert fresh(number.account).portfolio_tier == fresh(same).portfolio_tier == 10_000
+
+
+class TestALimitOfMeta:
+    """A refusal for a limit, met by asking, holds what sending would meet it with."""
+
+    @pytest.mark.parametrize(
+        ("code", "scope"), [(4, ["app"]), (80007, ["account"]), (80008, []), (190, [])]
+    )
+    @pytest.mark.parametrize("ask", [numbers.read_due, template_sync.sync_due, stops.probe_due])
+    def test_it_pauses_what_it_names(self, meta, number, code, scope, ask):
+        now = timezone.now()
+        Hold.objects.create(
+            scope="number",
+            key=number.phone_number_id,
+            cause="registration",
+            opened_at=now,
+            probe_at=now,
+        )
+        meta["broken"], meta["refusal"] = "/", {"error": {"code": code, "message": "no"}}
+        assert ask() == 1
+        throttles = Hold.objects.filter(cause="throttle")
+        assert list(throttles.values_list("scope", flat=True)) == scope

@@ -22,6 +22,8 @@ LONGEST_WAIT = 86_400.0
 USAGE_SECONDS = 3600.0
 _COUNTED_BY_CALLS = frozenset({Scope.ACCOUNT, Scope.APP})
 _NO_CODE = "HTTP_429"
+# What the usage header calls the calls that a code is about.
+_USAGE_OF = {"80007": "whatsapp", "80008": "whatsapp_business_management"}
 
 
 def classify(
@@ -183,7 +185,7 @@ def _asked_wait(headers: Mapping[str, str], rule: ErrorRule | None) -> float | N
     """
     waits = [_retry_after(headers.get("retry-after", ""))]
     if rule is None or rule.scope in _COUNTED_BY_CALLS or rule.code == _NO_CODE:
-        waits.append(_regain_access(headers))
+        waits.append(_regain_access(headers, _USAGE_OF.get(rule.code, "") if rule else ""))
     if rule is not None and rule.scope == Scope.APP:
         waits.append(_until_allowed(headers, rule.wait_seconds or 0))
     named = [wait for wait in waits if wait is not None]
@@ -203,19 +205,24 @@ def _retry_after(value: str) -> float | None:
     return max(0.0, (at - datetime.now(UTC)).total_seconds())  # noqa: TID251 - HTTP names wall time
 
 
-def _regain_access(headers: Mapping[str, str]) -> float | None:
-    """Return the largest estimated_time_to_regain_access of the usage header, in seconds."""
+def _regain_access(headers: Mapping[str, str], kind: str) -> float | None:
+    """Return the largest estimated_time_to_regain_access of the usage header, in seconds.
+
+    Sending and management are counted apart: entries of this kind go before all others.
+    """
     try:
         usage = orjson.loads(headers.get("x-business-use-case-usage", "{}"))
     except orjson.JSONDecodeError:
         return None
-    minutes = [
-        entry.get("estimated_time_to_regain_access")
+    found = [
+        entry
         for entries in (usage.values() if isinstance(usage, dict) else [])
         if isinstance(entries, list)
         for entry in entries
         if isinstance(entry, dict)
     ]
+    meant = [entry for entry in found if entry.get("type") == kind] or found
+    minutes = [entry.get("estimated_time_to_regain_access") for entry in meant]
     known = [number for value in minutes if (number := _integer(value))]
     return max(known) * 60.0 if known else None
 

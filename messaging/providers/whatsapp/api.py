@@ -42,6 +42,11 @@ _TEMPLATE_FIELDS = (
 class ApiError(Exception):
     """Meta refused, or could not be asked; the text is for people and holds no secret."""
 
+    def __init__(self, text: str, code: str = "") -> None:
+        """``code``: Meta's, if it gave one."""
+        super().__init__(text)
+        self.code = code
+
 
 @dataclass(frozen=True, slots=True)
 class PhoneNumberInfo:
@@ -165,7 +170,7 @@ def _get(
             if code is not None
             else f"HTTP status {status} without an explanation."
         )
-        raise ApiError(message)
+        raise ApiError(message, text(code))
     return body
 
 

@@ -101,6 +101,16 @@ def test_the_usage_header_counts_minutes():
     assert classify(400, error(80007), headers).retry_after_seconds == 180
 
 
+@pytest.mark.parametrize(("code", "wait"), [(80007, 180), (80008, 3600)])
+def test_sending_does_not_wait_for_what_management_has_used(code, wait):
+    entries = [
+        {"type": "whatsapp_business_management", "estimated_time_to_regain_access": 60},
+        {"type": "whatsapp", "estimated_time_to_regain_access": 3},
+    ]
+    headers = {"x-business-use-case-usage": json.dumps({"1": entries})}
+    assert classify(400, error(code), headers).retry_after_seconds == wait
+
+
 @pytest.mark.parametrize("code", [131056, 130429])
 def test_what_an_account_has_used_says_nothing_of_a_pair_or_a_numbers_throughput(code):
     usage = json.dumps({"1": [{"type": "whatsapp", "estimated_time_to_regain_access": 30}]})

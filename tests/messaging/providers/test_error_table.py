@@ -58,6 +58,26 @@ def test_a_code_has_its_class(kind, code):
     assert rule.advice
 
 
+# What a limit pauses, for how long at first and at most, and whether the number goes slower.
+LIMITS = [
+    ("4", Scope.APP, 300, 3_600, False),
+    ("80007", Scope.ACCOUNT, 300, 3_600, False),
+    ("130429", Scope.NUMBER, 2, 60, True),
+    ("131048", Scope.NUMBER, 3_600, 86_400, False),
+    ("131056", Scope.PAIR, None, None, False),  # 4^X seconds: see the outcomes
+    ("131057", Scope.NUMBER, 60, 300, False),
+    ("131064", Scope.UTILITY, 3_600, 86_400, False),
+]
+
+
+@pytest.mark.parametrize(("code", "scope", "first", "longest", "slower"), LIMITS)
+def test_a_limit_pauses_its_scope_for_its_time(code, scope, first, longest, slower):
+    rule = DEFAULT_TABLE.lookup(code)
+    assert (rule.outcome, rule.scope) == (Outcome.THROTTLED, scope)
+    assert (rule.wait_seconds, rule.longest_wait_seconds) == (first, longest)
+    assert rule.lowers_rate == slower
+
+
 def test_campaign_outcomes_are_not_failures():
     assert DEFAULT_TABLE.campaign_codes == {"130472", "131049", "131050"}
 
