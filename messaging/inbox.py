@@ -16,12 +16,16 @@ from messaging.models import MetaApp, WebhookDelivery
 from messaging.providers.whatsapp import webhook
 from orgs import database
 from orgs.models import Organization
-from orgs.shared_commit import SharedCommit
+from orgs.shared_commit import Room, SharedCommit
 
 # How many apps the common path tries; an installation has few.
 MOST_SHARED_APPS = 20
 # Deliveries that are stored by one statement, at most.
 SHARED_MOST = 50
+# Meta posts up to 3 MB: of all deliveries that one statement stores, and of all that wait in this
+# process, so many bytes. What goes beyond is answered with 503, and Meta repeats it.
+SHARED_BYTES = 4 * 1024 * 1024
+WAITING_BYTES = 48 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,11 @@ FROM unnest(%s::bigint[], %s::bigint[], %b::bytea[]) AS given (app_id, only_org_
 """
 
 
-_shared = SharedCommit(_insert, SHARED_MOST)
+def _size(delivery: Delivery) -> int:
+    return len(delivery.body)
+
+
+_shared = SharedCommit(_insert, SHARED_MOST, Room(_size, SHARED_BYTES, WAITING_BYTES))
 
 
 def answer_challenge(query: dict[str, str], app_id: str | None) -> str | None:

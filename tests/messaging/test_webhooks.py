@@ -15,7 +15,7 @@ from django.utils import timezone
 from alerts import thresholds
 from alerts.readings import webhooks as readings
 from consent.models import Contact
-from messaging import receipts
+from messaging import inbox, receipts
 from messaging.models import (
     MetaApp,
     OutboundMessage,
@@ -28,6 +28,7 @@ from messaging.models import (
 from messaging.providers.base import NumberError
 from messaging.providers.whatsapp import callback
 from messaging.states import Status
+from orgs import shared_commit
 from ratelimit.models import Hold
 from tests.door import DoorClient
 from tests.factories.messaging import (
@@ -128,6 +129,14 @@ class TestDoor:
 
     def test_no_other_method_is_served(self, client):
         assert client.put(URL).status_code == 405
+
+
+@pytest.mark.django_db(transaction=True)
+def test_meta_is_asked_to_repeat_what_waits_too_long_to_be_stored(client, number, monkeypatch):
+    monkeypatch.setattr(shared_commit, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(inbox._shared, "_busy", True)  # others are being written
+    assert post(client, payload(number)).status_code == 503
+    assert not WebhookDelivery.objects.exists()
 
 
 class TestApplying:

@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import OperationalError, transaction
 
-from orgs.shared_commit import SharedCommit
+from orgs import shared_commit
+from orgs.shared_commit import Room, SharedCommit
 from tests.e2e.stack import wait_until
 
 pytestmark = pytest.mark.core
@@ -64,6 +65,52 @@ def test_a_call_takes_no_more_than_the_bound():
     results = submit_all(SharedCommit(writer, 4), writer, range(1, THREADS + 1))
     assert sorted(result.result(10) for result in results) == [n * 2 for n in range(1, 13)]
     assert [len(call) for call in writer.calls] == [1, 4, 4, 3]
+
+
+def test_a_call_takes_no_more_bytes_than_it_may_and_a_larger_item_goes_alone():
+    writer = Writer()
+    room = Room(lambda item: item, 10, 1_000)
+    results = submit_all(SharedCommit(writer, 100, room), writer, [1, 4, 4, 4, 99, 2])
+    assert sorted(result.result(10) for result in results) == [2, 4, 8, 8, 8, 198]
+    # Threads come in any order: what holds is that no call but of a single item is larger.
+    assert all(sum(call) <= 10 for call in writer.calls if len(call) > 1)
+    assert [99] in writer.calls
+    assert len(writer.calls) < 6
+
+
+def test_what_goes_beyond_the_bytes_that_may_wait_is_refused_at_once():
+    writer = Writer()
+    shared = SharedCommit(writer, 100, Room(lambda item: item, 10, 30))
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(shared.submit, 20)
+        wait_until(lambda: writer.calls, 10, "the first call")
+        with pytest.raises(OperationalError, match="Too much"):
+            shared.submit(11)
+        second = pool.submit(shared.submit, 10)
+        wait_until(lambda: shared._waiting, 10, "the second to wait")
+        writer.open.set()
+        assert (first.result(10), second.result(10)) == (40, 20)
+    assert shared.submit(31) == 62  # alone even the largest has room
+
+
+def test_more_threads_than_may_wait_are_refused_at_once(monkeypatch):
+    monkeypatch.setattr(shared_commit, "MOST_WAITING", 0)
+    with pytest.raises(OperationalError, match="Too much"):
+        SharedCommit(Writer(), 100).submit(1)
+
+
+def test_who_waits_too_long_gives_up_and_is_not_written(monkeypatch):
+    monkeypatch.setattr(shared_commit, "PATIENCE_SECONDS", 0.05)
+    writer = Writer()
+    shared = SharedCommit(writer, 100)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(shared.submit, 1)
+        wait_until(lambda: writer.calls, 10, "the first call")
+        with pytest.raises(OperationalError, match="too long"):
+            shared.submit(2)
+        writer.open.set()
+        assert first.result(10) == 2
+    assert writer.calls == [[1]]
 
 
 def test_an_item_that_cannot_be_written_fails_alone():
