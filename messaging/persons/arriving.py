@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Container, Iterable
 from typing import Any
 
 from messaging import channels
 from messaging.models import WebhookDelivery
 from messaging.providers.whatsapp import persons, webhook
 
-_EVERY_PLACE = frozenset(range(webhook.MOST_EVENTS))
+
+class _AllBut(Container[int]):
+    """Every place in a body but these."""
+
+    def __init__(self, places: Collection[int]) -> None:
+        self._places = places
+
+    def __contains__(self, place: object) -> bool:
+        return place not in self._places
 
 
 def empty(told: Iterable[tuple[WebhookDelivery, int, Any]]) -> None:
@@ -29,7 +37,7 @@ def empty(told: Iterable[tuple[WebhookDelivery, int, Any]]) -> None:
             bytes(delivery.body),
             sorted(names[delivery]),
             positions,
-            _EVERY_PLACE - positions,
+            _AllBut(positions),
             channels.error_table(),
         )
         WebhookDelivery.objects.filter(pk=delivery.pk).update(body=cleaned.body)

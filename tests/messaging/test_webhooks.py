@@ -173,6 +173,15 @@ class TestApplying:
         assert (event.result, event.topic) == (Result.KEPT, "teleported")
         assert event.message_id == message.pk
 
+    def test_no_status_of_a_huge_delivery_is_lost(self, client, number):
+        message = sent(number)
+        others = [status("read", id=f"wamid.x{n}") for n in range(5_500)]
+        post(client, payload(number, statuses=[*others, status("delivered")]))
+        receipts.apply_pending()
+        message.refresh_from_db()
+        assert message.status == Status.DELIVERED
+        assert WebhookDelivery.objects.get().event_count == 5_501
+
     def test_an_identical_delivery_has_one_effect(self, client, number):
         sent(number)
         for _ in range(2):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +61,7 @@ def without(
     body: bytes,
     names: Sequence[str],
     positions: Collection[int],
-    keep: Collection[int],
+    keep: Container[int],
     table: ErrorTable,
 ) -> Cleaned:
     """Return the payload with these events, and who they name, emptied; but none in ``keep``.
