@@ -70,7 +70,8 @@ def probe_stops() -> None:
 
 @shared_task(name="messaging.sync_templates")
 def sync_templates() -> None:
-    """Ask Meta for the templates of the accounts that are due."""
+    """Ask Meta for the templates of the accounts that are due, or that it knows otherwise."""
+    template_sync.ask_after_refusals()
     drain(template_sync.sync_due)
 
 

@@ -9,19 +9,24 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import DateTimeField, ExpressionWrapper, F, QuerySet, Value
+from django.db.models import DateTimeField, ExpressionWrapper, F, Max, QuerySet, Value
 from django.db.models.functions import Coalesce, Greatest
 
 from messaging import asking, templates, wake
-from messaging.models import BusinessAccount, PhoneNumber
+from messaging.models import BusinessAccount, OutboundMessage, PhoneNumber
 from messaging.providers.base import TemplateNews
 from messaging.providers.whatsapp import api
+from messaging.states import Status
 from orgs import database
 from orgs.encryption import DecryptionError
 
 logger = logging.getLogger(__name__)
 
 SHORTEST_GAP = timedelta(seconds=10)
+# After a failure it is tried again sooner than usual; each one more doubles the wait.
+FIRST_RETRY = timedelta(seconds=30)
+# Refusals by which Meta says that it knows a template otherwise than we do.
+_TELLING = frozenset({"132001", "132007", "132016"})
 
 
 def sync_due() -> int:
@@ -46,15 +51,32 @@ def sync(account: BusinessAccount) -> None:
         )
     except (api.ApiError, DecryptionError) as error:
         logger.warning("Templates of account %s were not read: %s", account.waba_id, error)
-        BusinessAccount.objects.filter(pk=account.pk).update(templates_error=str(error)[:300])
+        _note_failure(account, str(error))
         asking.heed(error, PhoneNumber.objects.filter(account=account))
         return
     with transaction.atomic():
         now = database.now()
         templates.apply(account, list(_told(rows)), now, is_whole_list=True)
         BusinessAccount.objects.filter(pk=account.pk).update(
-            templates_synced_at=now, templates_error=""
+            templates_synced_at=now, templates_error="", templates_failures=0
         )
+
+
+def ask_after_refusals() -> int:
+    """Have the accounts read whose templates Meta has refused since it was last asked for them.
+
+    By an answer or a status: both end the message. Returns how many accounts those are.
+    """
+    refused = OutboundMessage.objects.filter(
+        status=Status.FAILED,
+        error_code__in=_TELLING,
+        failed_at__gt=database.now() - _usual_gap(),
+    )
+    rows = refused.values_list(
+        "phone_number__account", "phone_number__account__templates_asked_at"
+    ).annotate(last=Max("failed_at"))
+    unread = {account for account, asked_at, last in rows if asked_at is None or asked_at < last}
+    return ask_for(BusinessAccount.objects.filter(pk__in=unread)) if unread else 0
 
 
 def ask_for(accounts: QuerySet[BusinessAccount], *, gap: timedelta = SHORTEST_GAP) -> int:
@@ -71,6 +93,21 @@ def ask_for(accounts: QuerySet[BusinessAccount], *, gap: timedelta = SHORTEST_GA
     return accounts.count()
 
 
+def _usual_gap() -> timedelta:
+    return timedelta(seconds=settings.OUTBOUND_TEMPLATE_SYNC_SECONDS)
+
+
+def _note_failure(account: BusinessAccount, text: str) -> None:
+    """Keep why, and have the account read again soon, later after each failure."""
+    failures = account.templates_failures
+    wait = min(FIRST_RETRY * 2 ** min(failures, 10), _usual_gap())
+    BusinessAccount.objects.filter(pk=account.pk).update(
+        templates_error=text[:300],
+        templates_failures=min(failures + 1, 1_000),
+        templates_due_at=database.now() + wait,
+    )
+
+
 @transaction.atomic
 def _take() -> BusinessAccount | None:
     """Take one account that is due, so that no other process reads it too."""
@@ -82,7 +119,7 @@ def _take() -> BusinessAccount | None:
         .first()
     )
     if account is not None:
-        account.templates_due_at = now + timedelta(seconds=settings.OUTBOUND_TEMPLATE_SYNC_SECONDS)
+        account.templates_due_at = now + _usual_gap()
         account.templates_asked_at = now
         account.save(update_fields=["templates_due_at", "templates_asked_at"])
     return account

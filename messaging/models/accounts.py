@@ -96,6 +96,9 @@ class BusinessAccount(models.Model):
     templates_synced_at = models.DateTimeField(
         null=True, blank=True, help_text="When the list of templates was last complete."
     )
+    templates_failures = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="How often in a row they could not be read."
+    )
     templates_error = models.CharField(
         max_length=300, blank=True, help_text="Why Meta did not give the templates."
     )

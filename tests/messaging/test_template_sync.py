@@ -10,12 +10,12 @@ import pytest
 from django.utils import timezone
 
 from messaging import claims, template_sync, templates
-from messaging.models import MessageTemplate, OutboundMessage
+from messaging.models import BusinessAccount, MessageTemplate, OutboundMessage
 from messaging.providers.base import TemplateNews
 from orgs.models import AuditEvent
 from ratelimit.models import Hold
 from tests.factories.consent import ConsentFactory
-from tests.factories.messaging import MessageFactory, TemplateFactory
+from tests.factories.messaging import MessageFactory, PhoneNumberFactory, TemplateFactory
 from tests.messaging.providers.servers import read_request, serving
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
@@ -46,7 +46,12 @@ def meta(settings):
         asked.append(line)
         after = parse_qs(urlsplit(line.split()[1]).query).get("after", ["0"])[0]
         page = pages[int(after)]
+        if page == "forgotten":
+            pages[int(after)] = []
+            page = 131059
         status, body = (page, {}) if isinstance(page, int) else (200, {"data": page})
+        if status > 599:
+            status, body = 400, {"error": {"code": status, "message": "no"}}
         if int(after) + 1 < len(pages) and status == 200:
             body["paging"] = {"cursors": {"after": str(int(after) + 1)}, "next": "https://x"}
         content = json.dumps(body).encode()
@@ -100,6 +105,35 @@ class TestReading:
         assert "HTTP status 500" in account.templates_error
         assert account.templates_synced_at is None
 
+    def test_a_failed_reading_is_tried_again_soon_and_then_less_often(self, meta, account):
+        meta.pages += [500]
+        waits = []
+        for _ in range(7):
+            BusinessAccount.objects.update(templates_due_at=timezone.now())
+            assert template_sync.sync_due() == 1
+            account.refresh_from_db()
+            waits.append((account.templates_due_at - timezone.now()).total_seconds())
+        assert waits == pytest.approx([30, 60, 120, 240, 480, 900, 900], abs=5)
+        meta.pages[:] = [[row()]]
+        BusinessAccount.objects.update(templates_due_at=timezone.now())
+        template_sync.sync_due()
+        meta.pages[:] = [500]
+        BusinessAccount.objects.update(templates_due_at=timezone.now())
+        template_sync.sync_due()
+        account.refresh_from_db()
+        assert account.templates_due_at < timezone.now() + timedelta(seconds=35)
+
+    def test_a_place_that_meta_has_forgotten_begins_the_list_anew_once(self, meta, account):
+        meta.pages += [[row("a")], "forgotten"]
+        template_sync.sync_due()
+        assert names() == ["a"]
+        meta.pages[:] = [[row("b")], 131059]
+        template_sync.ask_for(BusinessAccount.objects.all(), gap=timedelta(0))
+        template_sync.sync_due()
+        account.refresh_from_db()
+        assert "131059" in account.templates_error
+        assert len(meta.asked) == 4 + 4
+
     def test_the_same_list_again_changes_nothing(self, meta, account):
         meta.pages += [[row()]]
         template_sync.sync_due()
@@ -121,6 +155,45 @@ class TestReading:
             template_sync.ask_for(type(account).objects.all())
             assert template_sync.sync_due() == 0
         assert len(meta.asked) == 1
+
+
+class TestRefusals:
+    """Meta knows a template otherwise than we do: what it says of a message tells."""
+
+    @pytest.fixture
+    def read(self, account):
+        now = timezone.now()
+        later = now + timedelta(minutes=10)
+        BusinessAccount.objects.update(templates_asked_at=now, templates_due_at=later)
+        return account
+
+    def refuse(self, number, code: str, **ago: int) -> None:
+        at = timezone.now() - timedelta(**ago)
+        MessageFactory(phone_number=number, status="FAILED", error_code=code, at=at, failed_at=at)
+
+    @pytest.mark.parametrize("code", ["132001", "132007", "132016"])
+    def test_the_account_is_read_again_soon(self, number, read, code):
+        other = PhoneNumberFactory().account
+        BusinessAccount.objects.update(templates_due_at=timezone.now() + timedelta(minutes=10))
+        self.refuse(number, code)
+        assert template_sync.ask_after_refusals() == 1
+        read.refresh_from_db()
+        other.refresh_from_db()
+        assert read.templates_due_at < timezone.now() + timedelta(seconds=15)
+        assert other.templates_due_at > timezone.now() + timedelta(minutes=5)
+
+    @pytest.mark.parametrize(("code", "minutes"), [("132001", 5), ("131026", 0)])
+    def test_what_was_refused_before_or_for_another_reason_asks_for_nothing(
+        self, number, read, code, minutes
+    ):
+        self.refuse(number, code, minutes=minutes)
+        assert template_sync.ask_after_refusals() == 0
+
+    def test_many_refusals_cost_what_one_costs(self, number, read, django_assert_max_num_queries):
+        for _ in range(20):
+            self.refuse(number, "132001")
+        with django_assert_max_num_queries(5):
+            template_sync.ask_after_refusals()
 
 
 class TestWhatFollows:

@@ -32,6 +32,7 @@ _REASONS = {
     4: "the app has made too many calls; try again in a while",
     80008: "the account has made too many calls; try again in a while",
 }
+_PLACE_FORGOTTEN = "131059"
 _UNKNOWN_REASON = "check the access token and Meta's id"
 _TEMPLATE_FIELDS = (
     "id,name,language,status,category,correct_category,parameter_format,components,"
@@ -106,17 +107,25 @@ def fetch_templates(
 ) -> Iterator[dict[str, Any]]:
     """Yield the account's templates as Meta lists them, page by page.
 
-    Raises ApiError when Meta refuses, or when the list does not end.
+    When Meta has forgotten the place in its list, the list begins anew, once. Raises ApiError when
+    Meta refuses, or when the list does not end.
     """
-    params = {"fields": _TEMPLATE_FIELDS, "limit": str(TEMPLATES_PER_PAGE)}
+    first = {"fields": _TEMPLATE_FIELDS, "limit": str(TEMPLATES_PER_PAGE)}
+    params, may_begin_anew = first, True
     for _ in range(MOST_PAGES):
-        body = _get(base_url, version, f"{waba_id}/message_templates", access_token, params)
+        try:
+            body = _get(base_url, version, f"{waba_id}/message_templates", access_token, params)
+        except ApiError as error:
+            if error.code != _PLACE_FORGOTTEN or not may_begin_anew:
+                raise
+            params, may_begin_anew = first, False
+            continue
         rows = body.get("data")
         yield from (row for row in rows if isinstance(row, dict)) if isinstance(rows, list) else ()
         after = _next_page(body.get("paging"))
         if not after:
             return
-        params = {**params, "after": after}
+        params = {**first, "after": after}
     message = f"The list of templates has more than {MOST_PAGES} pages."
     raise ApiError(message)
 

@@ -34,7 +34,7 @@ HttpsLink = Annotated[str, Meta(pattern=r"^https://[^\s]+$", max_length=2000)]
 Latitude = Annotated[float, Meta(ge=-90, le=90)]
 Longitude = Annotated[float, Meta(ge=-180, le=180)]
 
-_FORBIDDEN = re.compile(r"[\n\t]| {5,}")
+_FORBIDDEN = re.compile(r"[\n\r\t]| {5,}")
 
 
 class Media(Part):

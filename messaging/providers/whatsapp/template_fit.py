@@ -179,6 +179,9 @@ def _check_offer(shape: Shape, given: Sequence[Placed], path: str) -> None:
     if shape.offer_ends and not given:
         detail = "The template shows when the offer ends: add a limited_time_offer component."
         raise ContentError(f"{path}.components", "required", detail)
+    if given and not shape.offer_ends:
+        detail = "The template shows no end of an offer; leave this component out."
+        raise ContentError(given[0][0], "unexpected", detail)
 
 
 def _count(wanted: Sequence[str]) -> str:

@@ -203,6 +203,7 @@ BAD = [
     ("template", template(name="Order Update"), "template.name", "invalid"),
     ("template", template(body("")), "template.components[0].parameters[0].text", "invalid"),
     ("template", template(body("a\nb")), "template.components[0].parameters[0].text", "invalid"),
+    ("template", template(body("a\rb")), "template.components[0].parameters[0].text", "invalid"),
     ("template", template(body("a\tb")), "template.components[0].parameters[0].text", "invalid"),
     (
         "template",

@@ -50,6 +50,15 @@ def link(value, index="0"):
 
 
 PICTURE = header("image", {"link": "https://example.com/a.jpg"})
+OFFER = {
+    "type": "limited_time_offer",
+    "parameters": [
+        {
+            "type": "limited_time_offer",
+            "limited_time_offer": {"expiration_time_ms": 1_794_700_000_000},
+        }
+    ],
+}
 COUPON = {"type": "coupon_code", "coupon_code": "SAVE10"}
 
 
@@ -179,6 +188,12 @@ MISFITS = [
         [],
         ("template.components", "required"),
     ),
+    (
+        [BODY, {"type": "LIMITED_TIME_OFFER", "limited_time_offer": {"has_expiration": False}}],
+        [body("Ana", "#1"), OFFER],
+        ("template.components[1]", "unexpected"),
+    ),
+    ([BODY], [body("Ana", "#1"), OFFER], ("template.components[1]", "unexpected")),
 ]
 
 
