@@ -35,6 +35,9 @@ class Erasure(models.Model):
     searched_up_to = models.BigIntegerField(
         default=0, help_text="The last webhook delivery that was searched for the person."
     )
+    parts_up_to = models.BigIntegerField(
+        default=0, help_text="The last part of an import that was searched for the person."
+    )
     messages = models.PositiveIntegerField(default=0, help_text="Messages emptied.")
     deliveries = models.PositiveIntegerField(default=0, help_text="Deliveries emptied of them.")
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -12,6 +12,7 @@ from django.db.models import F
 
 from consent import remembered
 from consent.models import Consent, Contact
+from consent.transfer import forgetting
 from messaging import channels, transitions
 from messaging.models import (
     Discard,
@@ -121,11 +122,20 @@ def _attempt(erasure: Erasure) -> int:
 
 
 def _go_on(erasure: Erasure) -> int:
-    """Do the next step: empty messages, wait for what was under way, search webhooks, finish."""
+    """Do the next step: strip imports, which could bring the person back, then empty messages.
+
+    After these wait for what was under way, search webhooks, finish.
+    """
+    names = erasure.names.splitlines()
+    looked = forgetting.strip(erasure.org_id, names, erasure.requested_at, erasure.parts_up_to)
+    if looked.up_to > erasure.parts_up_to:
+        erasure.parts_up_to = looked.up_to
+        erasure.save(update_fields=["parts_up_to"])
+        return 1
     if done := _empty_messages(erasure):
         return done
-    if deliveries.message_ids(erasure.contact_id, 1):
-        return 0  # a call in flight: its answer is awaited
+    if not looked.is_done or deliveries.message_ids(erasure.contact_id, 1):
+        return 0  # a file being uploaded, or a call in flight: its end is awaited
     now = database.now()
     if erasure.emptied_at is None:
         erasure.emptied_at = now

@@ -10,19 +10,31 @@ from django.db import connection
 from django.utils import timezone
 
 from consent import ledger
-from consent.models import Contact
+from consent.models import ConsentImport, Contact, ImportPart, ImportProblem
 from messaging import chores, receipts
-from messaging.models import Erasure, OutboundMessage, PhoneNumber
+from messaging.models import Discard, Erasure, OutboundMessage, PhoneNumber
 from messaging.persons import erasing
 from messaging.states import Status
+from orgs.models import Organization
+from ratelimit.models import PairUsage, PortfolioReach
 from tests.factories.messaging import AttemptFactory, MessageFactory
 from tests.messaging.test_webhooks import post
 
 PHONE = "+12025550123"
 DIGITS = PHONE[1:]
+WRITTEN = "+1 (202) 555-0123"
 BSUID = "US.13491208655302741918"
 WAMID = "wamid." + base64.b64encode(f"HBgL{DIGITS}FQIA".encode()).decode()
-SECRETS = [DIGITS, BSUID, WAMID, "Dear Ana", "my private answer", "client-ref-ana", "192.0.2.77"]
+SECRETS = [
+    DIGITS,
+    WRITTEN,
+    BSUID,
+    WAMID,
+    "Dear Ana",
+    "my private answer",
+    "client-ref-ana",
+    "192.0.2.77",
+]
 OTHER_PHONE = "+13035550188"
 
 
@@ -60,6 +72,42 @@ def message(number: PhoneNumber, contact: Contact, wamid: str) -> OutboundMessag
         excerpt="Dear Ana",
     )
     return made
+
+
+def upload(org: Organization, state: str = "READY", **fields: object) -> ConsentImport:
+    """A file with a row about the person, its phone written as people do, and one of another."""
+    now = timezone.now()
+    made = ConsentImport.objects.create(
+        org=org,
+        actor="user:1",
+        state=state,
+        columns=["phone", "purpose", "proof_ip"],
+        rows=2,
+        **{"created_at": now, "updated_at": now, **fields},
+    )
+    rows = [[2, [WRITTEN, "marketing", "192.0.2.77"]], [3, [OTHER_PHONE, "marketing", ""]]]
+    ImportPart.objects.create(of=made, position=0, rows=rows)
+    return made
+
+
+def traces(message: OutboundMessage) -> None:
+    """What else tells of somebody who was sent a message."""
+    now = timezone.now()
+    Discard.objects.create(
+        message=message,
+        org=message.org,
+        error_message="Dear Ana",
+        failed_at=now,
+        actor="user:1",
+        reason="r",
+        discarded_at=now,
+    )
+    PairUsage.objects.create(
+        number_id=message.phone_number_id, contact_id=message.contact_id, free_at=1
+    )
+    PortfolioReach.objects.create(portfolio_id="9", contact_id=message.contact_id, last_at=1)
+    of = upload(message.org)
+    ImportProblem.objects.create(of=of, line=2, column="phone", code="invalid", detail="Wrong.")
 
 
 def inbound(phone: str, text: str, wamid: str) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from tests.messaging.persons.cast import (
     consent,
     inbound,
     message,
+    traces,
 )
 from tests.messaging.test_webhooks import payload
 
@@ -30,7 +31,7 @@ def person(client, number) -> Contact:
     contact = ContactFactory(org=number.org, phone=PHONE, bsuid=BSUID)
     consent(contact, "marketing")
     consent(contact, "transactional")
-    message(number, contact, WAMID)
+    traces(message(number, contact, WAMID))
     arrive(
         client,
         payload(

@@ -8,11 +8,12 @@ from datetime import timedelta
 import pytest
 from django.apps import apps
 from django.db import connection
+from django.db.models import BinaryField, Field, JSONField, Model, TextField
 from django.utils import timezone
 
 from consent import contacts, ledger
 from consent.contacts import Recipient
-from consent.models import Consent, ConsentPolicy
+from consent.models import Consent, ConsentImport, ConsentPolicy, Contact, ImportPart
 from messaging import chores, receipts
 from messaging.models import (
     Erasure,
@@ -38,10 +39,40 @@ from tests.messaging.persons.cast import (
     erase,
     everything_stored,
     inbound,
+    upload,
 )
 from tests.messaging.test_webhooks import payload, post
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
+
+
+# Kinds of rows of which people have some, by what they refer to.
+PEOPLE = {Contact, Consent, ConsentImport, OutboundMessage, OutboundAttempt, WebhookDelivery}
+# Texts of ours, of staff or of Meta: nothing in them is about a person.
+NOT_OF_PEOPLE = {
+    *("Alert", "CheckRun", "Notice", "Route"),
+    *("ApiKey", "HashKey", "SecondFactor"),
+    *("Activity", "BulkOperation", "FailureStreak", "HealthReport"),
+    *("BusinessAccount", "ConsentPolicy", "MessageTemplate", "MetaApp"),
+    "DeadLetter",  # another view of messages
+}
+OURS = {"alerts", "consent", "messaging", "orgs", "ratelimit"}
+
+
+def of_people() -> list[type[Model]]:
+    """Return every model of ours that refers to a person, or holds text or bytes."""
+    return [
+        model
+        for model in apps.get_models()
+        if model._meta.app_label in OURS
+        and model.__name__ not in NOT_OF_PEOPLE
+        and any(map(_tells, model._meta.concrete_fields))
+    ]
+
+
+def _tells(field: Field) -> bool:
+    refers = field.related_model in PEOPLE or field.attname in {"contact_id", "message_id"}
+    return refers or isinstance(field, (TextField, JSONField, BinaryField))
 
 
 class TestErasing:
@@ -55,9 +86,37 @@ class TestErasing:
         person.refresh_from_db()
         assert (person.phone, person.bsuid, bool(person.erased_at)) == (None, None, True)
 
-    def test_the_walk_reaches_every_model(self):
+    def test_the_walk_reaches_every_model(self, person):
         tables = set(connection.introspection.table_names())
         assert {m._meta.db_table for m in apps.get_models() if m._meta.managed} <= tables
+        empty = {model.__name__ for model in of_people() if not model.objects.exists()}
+        assert empty == {"AuditEvent", "Erasure"}  # they come with the erasing
+
+    def test_a_file_that_waits_loses_their_rows_and_keeps_the_others(self, person):
+        erase(person)
+        (part,) = ImportPart.objects.all()
+        assert part.rows == [[3, [OTHER_PHONE, "marketing", ""]]]
+        assert ConsentImport.objects.get().rows == 1
+
+    def test_a_file_that_is_being_recorded_does_not_bring_them_back(self, person):
+        erasing.request(person, actor="user:1", reason="r")
+        ConsentImport.objects.update(state="RECORDING")
+        erase(person)
+        assert not Contact.objects.filter(phone=PHONE).exists()
+        assert Contact.objects.filter(phone=OTHER_PHONE).exists()
+
+    def test_a_file_that_is_still_being_uploaded_is_awaited(self, person):
+        made = upload(person.org, state="UPLOADING")
+        assert erase(person).finished_at is None
+        ConsentImport.objects.filter(pk=made.pk).update(state="READY")
+        assert erase(person).finished_at
+
+    def test_files_of_others_and_later_ones_stay_as_they_are(self, person, other_org):
+        upload(other_org)
+        upload(person.org, created_at=timezone.now() + timedelta(minutes=1))
+        erase(person)
+        rows = ImportPart.objects.order_by("of").values_list("rows", flat=True)
+        assert [len(part) for part in rows] == [1, 2, 2]
 
     def test_others_in_the_same_delivery_keep_their_events_and_places(self, person):
         erase(person)
