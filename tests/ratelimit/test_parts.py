@@ -8,13 +8,13 @@ from time import monotonic
 import pytest
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.auth.models import User
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from prometheus_client import REGISTRY
 
-from orgs.models import AuditEvent
+from orgs.models import AuditEvent, Organization
 from ratelimit import banner, gauges, metrics, quota, reach, usage
 from ratelimit.breaker import Breaker
 from ratelimit.models import PairUsage, PortfolioReach, WhatsAppRateLimit
@@ -240,3 +240,19 @@ def test_who_may_only_look_is_offered_no_action(client, org):
     act(client, "raise_quota", row, confirmed="yes", quota="5000", reason="mine")
     row.refresh_from_db()
     assert row.quota_limit == 100
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_organization_nobody_knows_is_refused_and_stops_no_other(org):
+    now = micros(timezone.now())
+    unknown = Ask(org.pk + 1_000, "nobody", 1, gap(1000))
+    for deed in (
+        lambda: database.decide([unknown, ask(org, 1, 3)], now),
+        lambda: database.give_back([(unknown.org, now)]),
+        lambda: quota.throttle(unknown.org, timezone.now() + timedelta(minutes=5)),
+    ):
+        with pytest.raises((IntegrityError, Organization.DoesNotExist)), transaction.atomic():
+            deed()
+    assert not WhatsAppRateLimit.objects.exists()
+    with transaction.atomic():
+        assert [v.limit for v in database.decide([ask(org, 1, 3)], now)] == [None]
