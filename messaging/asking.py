@@ -9,6 +9,7 @@ from messaging import channels, troubles
 from messaging.models import PhoneNumber
 from messaging.providers.base import NumberError, Scope
 from messaging.providers.whatsapp.api import ApiError
+from messaging.troubles import Reported
 from orgs import database
 from orgs.encryption import DecryptionError
 
@@ -33,4 +34,5 @@ def heed(error: ApiError | DecryptionError, asked_for: QuerySet[PhoneNumber]) ->
             number.phone_number_id, number.account.waba_id, code, str(error), rule
         )
         with transaction.atomic():
-            troubles.take([(refused, number)], database.now())
+            now = database.now()
+            troubles.take([Reported(refused, number, now)], now)
