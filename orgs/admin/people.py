@@ -17,9 +17,10 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from orgs import audit, roles, second_factor, staff
+from orgs import roles, second_factor, staff
 from orgs.admin import confirming, showing
 from orgs.admin.access import OfInstallation, ScopedInline
+from orgs.admin.recording import Recorded
 from orgs.models import Membership
 
 admin.site.unregister(User)
@@ -53,42 +54,8 @@ class MembershipInline(ScopedInline, TabularInline[Membership, User]):
         return bool(request.user.has_perm("auth.change_user"))
 
 
-class _Recorded(OfInstallation):
-    """Pages whose saves are compared with what was before and written to the audit trail."""
-
-    def snapshot(self, obj: Any) -> dict[str, Any]:
-        """Return what is compared, in words and ids."""
-        raise NotImplementedError
-
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        """Look at what was before, and save."""
-        before = type(obj).objects.get(pk=obj.pk) if change else None
-        request.before = self.snapshot(before) if before else {}  # type: ignore[attr-defined]
-        super().save_model(request, obj, form, change)
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
-        """Save groups, permissions and memberships; then record what differs."""
-        super().save_related(request, form, formsets, change)
-        before, after = request.before, self.snapshot(form.instance)  # type: ignore[attr-defined]
-        differing = [name for name in after if before.get(name) != after[name]]
-        if differing:
-            self.record(
-                request,
-                form.instance,
-                "changed" if change else "created",
-                before={name: before[name] for name in differing} if change else None,
-                after={name: after[name] for name in differing},
-            )
-
-    def record(self, request: HttpRequest, obj: Any, what: str, **changes: Any) -> None:
-        """Leave an audit row."""
-        name = str(self.opts.model_name)
-        actor = staff.actor(request.user)
-        audit.record([audit.Entry(None, actor, f"{name}.{what}", f"{name}:{obj.pk}", **changes)])
-
-
 @admin.register(User)
-class UserAdmin(_Recorded, DjangoUserAdmin[User], ModelAdmin[User]):
+class UserAdmin(Recorded, OfInstallation, DjangoUserAdmin[User], ModelAdmin[User]):
     """People who may log in to the console."""
 
     form = UserChangeForm
@@ -181,7 +148,7 @@ class UserAdmin(_Recorded, DjangoUserAdmin[User], ModelAdmin[User]):
 
 
 @admin.register(Group)
-class GroupAdmin(_Recorded, DjangoGroupAdmin, ModelAdmin[Group]):
+class GroupAdmin(Recorded, OfInstallation, DjangoGroupAdmin, ModelAdmin[Group]):
     """Roles; the built-in ones follow a table in the code, others are made here."""
 
     readonly_fields = ["rights"]
@@ -219,8 +186,3 @@ class GroupAdmin(_Recorded, DjangoGroupAdmin, ModelAdmin[Group]):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         """Deleting is done one by one, so that built-in roles are not among them."""
         return {}
-
-    def delete_model(self, request: HttpRequest, obj: Group) -> None:
-        """Delete and record it."""
-        self.record(request, obj, "deleted", before=self.snapshot(obj))
-        super().delete_model(request, obj)
