@@ -123,6 +123,7 @@ UNFOLD: dict[str, Any] = {
                     _entry("Phone numbers", "call", "messaging_phonenumber"),
                     _entry("WhatsApp accounts", "storefront", "messaging_businessaccount"),
                     _entry("Meta apps", "apps", "messaging_metaapp"),
+                    _entry("Workers and beat", "memory", "messaging_heartbeat"),
                     _entry("Schedules", "schedule", "django_celery_beat_periodictask"),
                     _entry("Staff", "group", "auth_user"),
                     _entry("Roles", "badge", "auth_group"),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from console import links
 from messaging.activity import Totals
 
 WIDTH = 960
@@ -17,6 +18,20 @@ GRID = 4
 LABEL_EVERY_HOURS = 3
 # Of the room of one step: a wide bar with a narrow one inside, and a narrow one beside them.
 WIDE, NARROW = 0.6, 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """Where the three figures of some time lead."""
+
+    sent: str
+    delivered: str
+    failed: str
+
+
+def lists(begin: datetime, end: datetime) -> Lists:
+    """Return the lists of what became of messages from ``begin`` to before ``end``."""
+    return Lists(*(links.became(what, begin, end) for what in ("sent", "delivered", "failed")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +52,7 @@ class Bar:
     sent: Box
     delivered: Box
     failed: Box
+    lists: Lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,7 @@ class Chart:
     wide: float  # of a bar of what was sent
     narrow: float  # of one of what was delivered inside it, or of what failed beside it
     total: Totals
+    lists: Lists
     width: int = WIDTH
     height: int = HEIGHT
     left: int = LEFT
@@ -73,8 +90,8 @@ class Chart:
         return round(1 + self.wide, 1)
 
 
-def draw(steps: Sequence[tuple[datetime, Totals]]) -> Chart:
-    """Return the picture of the steps, the oldest on the left."""
+def draw(steps: Sequence[tuple[datetime, Totals]], step: timedelta) -> Chart:
+    """Return the picture of the steps, each so long, the oldest on the left."""
     most = max((max(t.sent, t.delivered, t.failed) for _at, t in steps), default=0)
     top = _round_up(max(most, GRID))
     room = HEIGHT - BOTTOM - TOP
@@ -85,7 +102,15 @@ def draw(steps: Sequence[tuple[datetime, Totals]]) -> Chart:
         return Box(round(HEIGHT - BOTTOM - height, 1), height)
 
     bars = [
-        Bar(at, t, round(LEFT + place * width, 1), box(t.sent), box(t.delivered), box(t.failed))
+        Bar(
+            at,
+            t,
+            round(LEFT + place * width, 1),
+            box(t.sent),
+            box(t.delivered),
+            box(t.failed),
+            lists(at, at + step),
+        )
         for place, (at, t) in enumerate(steps)
     ]
     return Chart(
@@ -102,6 +127,7 @@ def draw(steps: Sequence[tuple[datetime, Totals]]) -> Chart:
         round(width * WIDE, 1),
         round(width * NARROW, 1),
         sum((totals for _at, totals in steps), Totals()),
+        lists(steps[0][0], steps[-1][0] + step),
     )
 
 

@@ -53,7 +53,7 @@ def read(orgs: Collection[int] | None) -> Incidents:
     return Incidents(
         [Incident(alert, colour_of(alert), url_of(alert)) for alert in shown],
         len(shown) if len(shown) < SHOWN else found.count(),
-        links.page("alerts_alert_changelist"),
+        links.page("alerts_alert_changelist", state="open"),
     )
 
 

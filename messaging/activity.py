@@ -64,14 +64,34 @@ def count_recent() -> int:
     return written
 
 
+def conditions() -> dict[str, Q]:
+    """Return what is counted, by name: each as a condition on the moves of messages."""
+    everyday = Q(code__in=campaign_codes())
+    return {
+        # Whoever has it was sent it, also when the answer came after the status.
+        "sent": Q(to_status=Status.SENT)
+        | (Q(to_status=Status.DELIVERED) & ~Q(from_status=Status.SENT)),
+        "delivered": Q(to_status=Status.DELIVERED),
+        "failed": Q(to_status=Status.FAILED) & ~everyday,
+        "campaign": Q(to_status=Status.FAILED) & everyday,
+    }
+
+
+def counted(name: str, begin: datetime, end: datetime) -> QuerySet[MessageEvent]:
+    """Return the moves that a figure from ``begin`` to before ``end`` counts."""
+    span = MessageEvent.objects.filter(recorded_at__gte=begin, recorded_at__lt=end)
+    return span.filter(conditions()[name])
+
+
 def _moves() -> QuerySet[MessageEvent]:
     """Return the events that are counted."""
-    counted = [Status.SENT, Status.DELIVERED, Status.FAILED]
-    return MessageEvent.objects.filter(to_status__in=counted)
+    ends = [Status.SENT, Status.DELIVERED, Status.FAILED]
+    return MessageEvent.objects.filter(to_status__in=ends)
 
 
 def _count(begin: datetime, end: datetime) -> int:
     span = _moves().filter(recorded_at__gte=begin, recorded_at__lt=end)
+    counts = conditions()
     moves = span.annotate(
         minute=TruncMinute("recorded_at"),
         number=F("message__phone_number_id"),
@@ -79,15 +99,10 @@ def _count(begin: datetime, end: datetime) -> int:
     )
     latencies = _latencies(moves)
     rows = moves.values("minute", "org_id", "number", "channel").annotate(
-        # Whoever has it was sent it, also when the answer came after the status.
-        sent=Count(
-            "pk",
-            filter=Q(to_status=Status.SENT)
-            | (Q(to_status=Status.DELIVERED) & ~Q(from_status=Status.SENT)),
-        ),
-        delivered=Count("pk", filter=Q(to_status=Status.DELIVERED)),
-        failed=Count("pk", filter=Q(to_status=Status.FAILED) & ~Q(code__in=campaign_codes())),
-        campaign=Count("pk", filter=Q(to_status=Status.FAILED, code__in=campaign_codes())),
+        sent=Count("pk", filter=counts["sent"]),
+        delivered=Count("pk", filter=counts["delivered"]),
+        failed=Count("pk", filter=counts["failed"]),
+        campaign=Count("pk", filter=counts["campaign"]),
     )
     fresh = [
         {

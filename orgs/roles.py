@@ -34,6 +34,7 @@ _VIEW = (
     "consent.view_contact",
     "messaging.view_bulkoperation",
     "messaging.view_businessaccount",
+    "messaging.view_heartbeat",
     "messaging.view_inboundmessage",
     "messaging.view_messagetemplate",
     "messaging.view_metaapp",

@@ -13,8 +13,9 @@ from django.urls import reverse
 
 from consent.models import Channel
 from messaging import queries
+from messaging.dead_letters.selection import NO_ERROR
 from messaging.models import OutboundMessage
-from messaging.queries import DlqReport
+from messaging.queries import Action, DlqReport
 from orgs import database, staff
 
 PERMISSION = "messaging.view_outboundmessage"
@@ -36,22 +37,46 @@ def page(request: HttpRequest) -> HttpResponse:
         **admin.site.each_context(request),
         "title": "Dead letter report",
         "report": report,
-        "list": _list_page(),
-        "actions": [(each, _list_page(error=each.code)) for each in report.actions],
+        "lists": _lists(report),
+        "actions": [(each, _list_of(each, report)) for each in report.actions],
         "tables": _tables(report),
     }
     return TemplateResponse(request, "admin/alerts/report.html", context)
 
 
+def _lists(report: DlqReport) -> dict[str, str]:
+    """Return where the figures on top lead."""
+    yesterday = report.generated_at - queries.RECENT
+    return {
+        "all": _list_page(campaign="no"),
+        "last": _list_page(campaign="no", failed_from=yesterday.isoformat()),
+        "previous": _list_page(
+            campaign="no",
+            failed_from=(yesterday - queries.RECENT).isoformat(),
+            failed_until=yesterday.isoformat(),
+        ),
+        "campaign": _list_page(campaign="yes"),
+    }
+
+
+def _list_of(action: Action, report: DlqReport) -> str:
+    """Return the messages an action is about: those of a code, or those that lie long."""
+    if action.code:
+        return _list_page(error=action.code)
+    old = report.generated_at - queries.OLD
+    return _list_page(campaign="no", failed_until=old.isoformat())
+
+
 def _tables(report: DlqReport) -> list[dict[str, Any]]:
     """Return the tables; each row begins with a cell that leads to the messages."""
+    yesterday = (report.generated_at - queries.RECENT).isoformat()
     return [
         {
             "title": "Error codes of the last 24 hours",
             "headers": ["Code", "Count", "Meaning", "What to do"],
             "rows": [
                 {
-                    "link": _list_page(error=each.code),
+                    "link": _list_page(error=each.code or NO_ERROR, failed_from=yesterday),
                     "name": each.code or "none",
                     "cells": [f"{each.count:,}", each.title, each.advice],
                 }
@@ -63,7 +88,7 @@ def _tables(report: DlqReport) -> list[dict[str, Any]]:
             "headers": ["Organisation", "Count"],
             "rows": [
                 {
-                    "link": _list_page(org=org),
+                    "link": _list_page(org=org, campaign="no"),
                     "name": org,
                     "cells": [f"{count:,}"],
                 }
@@ -75,7 +100,7 @@ def _tables(report: DlqReport) -> list[dict[str, Any]]:
             "headers": ["Channel", "Count"],
             "rows": [
                 {
-                    "link": _list_page(),
+                    "link": _list_page(campaign="no"),
                     "name": Channel(channel).label,
                     "cells": [f"{count:,}"],
                 }
@@ -86,6 +111,4 @@ def _tables(report: DlqReport) -> list[dict[str, Any]]:
 
 
 def _list_page(**query: str) -> str:
-    given = {name: value for name, value in query.items() if value}
-    path = reverse("admin:messaging_deadletter_changelist")
-    return f"{path}?{urlencode(given)}" if given else path
+    return f"{reverse('admin:messaging_deadletter_changelist')}?{urlencode(query)}"

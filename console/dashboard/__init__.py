@@ -21,6 +21,6 @@ def read(orgs: Collection[int] | None = None) -> dict[str, Any]:
         "dead": queue.dead(orgs),
         "traffic": traffic.read(now, orgs),
         "incidents": incidents.read(orgs),
-        "crew": crew.read(now),
+        "crew": crew.read(now, of_all=orgs is None),
         "numbers": numbers.read(now, orgs, depth.by_number),
     }

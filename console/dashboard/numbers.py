@@ -39,8 +39,10 @@ class Row:
     org_id: str
     url: str
     rate: float  # messages per second, over the last whole minute
+    rate_url: str
     allowed: float
     tier: str
+    tier_url: str
     quality: str
     quality_colour: str
     queued: int
@@ -61,7 +63,6 @@ class Numbers:
 
     rows: list[Row]
     total: int
-    holds_url: str
     url: str
 
 
@@ -96,8 +97,7 @@ def read(now: datetime, orgs: Collection[int] | None, queued: Mapping[int, int])
     return Numbers(
         rows[:SHOWN],
         len(rows),
-        links.page("ratelimit_hold_changelist"),
-        links.page("messaging_phonenumber_changelist"),
+        links.page("messaging_phonenumber_changelist", is_active__exact=1),
     )
 
 
@@ -110,9 +110,15 @@ def one(number: PhoneNumber, queued: int, active: holding.Active, now: datetime)
 
 def _rates(now: datetime, orgs: Collection[int] | None) -> dict[int, float]:
     """Return messages per second over the last whole minute, by the number's primary key."""
-    minute = now.replace(second=0, microsecond=0) - MINUTE
-    sent = activity.by_number(activity.between(minute, minute + MINUTE, orgs))
+    begin, end = _last_minute(now)
+    sent = activity.by_number(activity.between(begin, end, orgs))
     return {number: counted.sent / MINUTE.total_seconds() for number, counted in sent.items()}
+
+
+def _last_minute(now: datetime) -> tuple[datetime, datetime]:
+    """Return the beginning and the end of the last whole minute."""
+    end = now.replace(second=0, microsecond=0)
+    return end - MINUTE, end
 
 
 def _row(
@@ -129,14 +135,18 @@ def _row(
         org_id=number.org.org_id,
         url=links.page("messaging_phonenumber_change", number.pk),
         rate=rate,
+        rate_url=links.became("sent", *_last_minute(now), number=number.pk),
         allowed=rules.SECOND / limits.gap_of(number, now),
         tier=Tier(tier).label if tier else "–",
+        tier_url=links.page("messaging_businessaccount_change", number.account_id),
         quality=number.quality_rating.capitalize() or "–",
         quality_colour=_QUALITY.get(number.quality_rating, "default"),
         queued=queued,
         queued_url=links.messages(status=Status.QUEUED, number=number.pk),
         quota=used,
-        quota_url=links.page("ratelimit_whatsappratelimit_changelist", q=number.org.org_id),
+        quota_url=links.page(
+            "ratelimit_whatsappratelimit_changelist", org__id__exact=number.org_id
+        ),
         badges=_badges(holding.on_number(active, number), used),
     )
 

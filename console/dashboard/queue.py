@@ -10,6 +10,7 @@ from django.db.models import Count, Q
 
 from console import links
 from messaging import queries
+from messaging.dead_letters.selection import NO_ERROR
 from messaging.models import OutboundMessage
 from messaging.queries import CodeCount
 from messaging.states import Status
@@ -81,19 +82,21 @@ class Dead:
     """The dead letter queue; everyday results of campaigns are counted apart."""
 
     total: Figure
-    campaign: int
+    campaign: Figure
     causes: list[Cause]
 
 
 def dead(orgs: Collection[int] | None) -> Dead:
     """Count the dead letters by cause, from the index made for that."""
     counts = queries.dead_by_code(OutboundMessage.objects.filter(_of(orgs)))
-    url = links.page("messaging_deadletter_changelist")
+    everyday = [code.count for code in counts if code.campaign]
+    failures = [code.count for code in counts if not code.campaign]
+    page = "messaging_deadletter_changelist"
     return Dead(
-        Figure("Dead letters", sum(code.count for code in counts if not code.campaign), url),
-        sum(code.count for code in counts if code.campaign),
+        Figure("Dead letters", sum(failures), links.page(page, campaign="no")),
+        Figure("Everyday results", sum(everyday), links.page(page, campaign="yes")),
         [
-            Cause(code, links.messages(status=Status.FAILED, error=code.code))
+            Cause(code, links.messages(status=Status.FAILED, error=code.code or NO_ERROR))
             for code in counts
             if not code.campaign
         ][:TOP_CAUSES],

@@ -6,18 +6,16 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from console import chart, links
+from console import chart
 from console.chart import Chart
 from console.dashboard.queue import Figure
 from messaging import activity
 from messaging.activity import MINUTE, Totals
 from messaging.models import OutboundMessage
-from messaging.states import Status
 
 HOUR = timedelta(hours=1)
 DAY = timedelta(hours=24)
 STEP = timedelta(minutes=30)
-TAKEN = f"{Status.SENT},{Status.DELIVERED}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,32 +61,21 @@ def read(now: datetime, orgs: Collection[int] | None) -> Traffic:
     last = end - timedelta(minutes=end.minute % 30) + (STEP if end.minute % 30 else timedelta())
     day = activity.between(last - DAY, last, orgs)
     steps = activity.by_time(day, last - DAY, last, STEP)
+    lists = chart.lists(end - HOUR, end)
     total = sum(by_channel.values(), Totals())
     return Traffic(
-        Figure("Sent in the last hour", total.sent, links.messages(status=TAKEN, since="1h")),
-        Figure(
-            "Delivered in the last hour",
-            total.delivered,
-            links.messages(status=Status.DELIVERED, since="1h"),
-        ),
-        Figure(
-            "Failed in the last hour",
-            total.failed,
-            links.messages(status=Status.FAILED, since="1h"),
-        ),
+        Figure("Sent in the last hour", total.sent, lists.sent),
+        Figure("Delivered in the last hour", total.delivered, lists.delivered),
+        Figure("Failed in the last hour", total.failed, lists.failed),
         p50,
         p95,
-        _rates(by_channel),
-        chart.draw(steps),
+        _rates(by_channel, lists.failed),
+        chart.draw(steps, STEP),
     )
 
 
-def _rates(by_channel: dict[str, Totals]) -> list[ChannelRate]:
+def _rates(by_channel: dict[str, Totals], url: str) -> list[ChannelRate]:
     return [
-        ChannelRate(
-            OutboundMessage.Channel(channel).label,
-            totals,
-            links.messages(status=Status.FAILED, since="1h"),
-        )
+        ChannelRate(OutboundMessage.Channel(channel).label, totals, url)
         for channel, totals in (by_channel or {OutboundMessage.Channel.WHATSAPP: Totals()}).items()
     ]

@@ -3,6 +3,7 @@
 from messaging.admin import (
     accounts,
     dead_letters,
+    heartbeats,
     messages,
     notices,
     operations,
@@ -17,6 +18,7 @@ from messaging.admin import (
 __all__ = [
     "accounts",
     "dead_letters",
+    "heartbeats",
     "messages",
     "notices",
     "operations",

@@ -16,7 +16,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWi
 
 from messaging import queries
 from messaging.dead_letters import bulk, prospects
-from messaging.dead_letters.selection import NO_TEMPLATE, Selection
+from messaging.dead_letters.selection import NO_ERROR, NO_TEMPLATE, Selection
 from messaging.models import BulkOperation, PhoneNumber
 from messaging.operations import Instruction
 from messaging.states import Cause
@@ -138,6 +138,8 @@ def in_words(selection: Selection, user: staff.User) -> list[tuple[str, str]]:
     parts = selection.as_texts()
     if selection.error is not None:
         parts["error"] = f"{selection.error} · {queries.explain(selection.error)[0]}"
+    if selection.error == NO_ERROR:
+        parts["error"] = "none"
     if selection.number is not None:
         numbers = staff.visible(PhoneNumber.objects.filter(pk=selection.number), user)
         number = numbers.first()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,8 +13,9 @@ from django.forms import DateField
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter, TextFilter
 
-from messaging import queries, waiting
-from messaging.models import MessageTemplate, OutboundMessage, PhoneNumber
+from messaging import activity, queries, waiting
+from messaging.dead_letters.selection import NO_ERROR, moment
+from messaging.models import MessageEvent, MessageTemplate, OutboundMessage, PhoneNumber
 from messaging.states import Status
 from orgs import database, staff
 from orgs.ids import first_uuid7
@@ -159,7 +160,7 @@ class ErrorFilter(Chosen):
 
     def keep(self, _request: HttpRequest, queryset: Messages, value: str) -> Messages:
         """Keep the messages whose last error it was."""
-        return queryset.filter(error_code=value)
+        return queryset.filter(error_code="" if value == NO_ERROR else value)
 
 
 class PriorityFilter(Chosen):
@@ -221,6 +222,74 @@ class DayFilter(TextFilter):
         )
 
 
+BECAME, FROM, UNTIL = "became", "became_from", "became_until"
+# As the figures of the dashboard count it.
+BECOMINGS = {
+    "sent": "Sent",
+    "delivered": "Delivered",
+    "failed": "Failed, without everyday results of campaigns",
+    "campaign": "Failed as an everyday result of a campaign",
+}
+
+
+def moves(given: Mapping[str, str]) -> QuerySet[MessageEvent] | None:
+    """Return the moves that the parameters of a list ask for; None when they ask for none.
+
+    Without a beginning it is the last day, so that not every timeline there is gets read.
+    """
+    became = given.get(BECAME)
+    if not became:
+        return None
+    if became not in BECOMINGS:
+        return MessageEvent.objects.none()
+    try:
+        begin, end = (
+            moment(given[name].strip()) if given.get(name) else None for name in (FROM, UNTIL)
+        )
+    except ValueError:
+        return MessageEvent.objects.none()
+    end = end or database.now()
+    return activity.counted(became, begin or end - activity.DAY, end)
+
+
+class BecameFilter(Chosen):
+    """What became of it in some time, whenever it was accepted."""
+
+    title = "what became of it"
+    parameter_name = BECAME
+
+    def lookups(self, _request: HttpRequest, _model_admin: Any) -> Choices:
+        """Return what is counted."""
+        return list(BECOMINGS.items())
+
+    def keep(self, request: HttpRequest, queryset: Messages, _value: str) -> Messages:
+        """Keep the messages of which that became then."""
+        found = moves(request.GET.dict())
+        return queryset if found is None else queryset.filter(pk__in=found.values("message_id"))
+
+
+class _Bound(TextFilter):
+    """One end of the time; it says nothing by itself."""
+
+    def queryset(self, _request: HttpRequest, queryset: Messages) -> Messages:
+        """Leave it to what became of the messages."""
+        return queryset
+
+
+class BecameFromFilter(_Bound):
+    """Since a day or time, UTC."""
+
+    title = "that from (UTC, YYYY-MM-DD; else the last day)"
+    parameter_name = FROM
+
+
+class BecameUntilFilter(_Bound):
+    """Before a day or time, UTC."""
+
+    title = "that before (UTC, YYYY-MM-DD)"
+    parameter_name = UNTIL
+
+
 ALL: list[Any] = [
     StatusFilter,
     WaitsFilter,
@@ -231,4 +300,7 @@ ALL: list[Any] = [
     PriorityFilter,
     SinceFilter,
     DayFilter,
+    BecameFilter,
+    BecameFromFilter,
+    BecameUntilFilter,
 ]

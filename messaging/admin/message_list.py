@@ -18,6 +18,7 @@ from django.db.models import QuerySet, prefetch_related_objects
 from django.http import HttpRequest
 from unfold.views import ChangeList
 
+from messaging.admin import message_filters
 from messaging.models import OutboundMessage
 from messaging.states import Status
 from messaging.waiting import Board
@@ -128,15 +129,17 @@ class MessageChangeList(ChangeList):
 
     def _small_set(self) -> list[uuid.UUID] | None:
         """Return the ids of all that match where an index finds them and they are few."""
-        if not (self.query or self._status in INDEXED):
-            return None
-        if not self.query and database.estimate(self._of_status()) > 10 * SMALL:
+        led_by = self._led_by()
+        if not self.query and (led_by is None or database.estimate(led_by) > 10 * SMALL):
             return None
         ids = list(self.queryset.order_by().values_list("pk", flat=True)[: SMALL + 1])
         return sorted(ids, reverse=True) if len(ids) <= SMALL else None
 
-    def _of_status(self) -> QuerySet[OutboundMessage]:
-        return OutboundMessage.objects.filter(status=self._status)
+    def _led_by(self) -> QuerySet[Any] | None:
+        """Return the rows of the index that leads to all that match, if there is one."""
+        if self._status in INDEXED:
+            return OutboundMessage.objects.filter(status=self._status)
+        return message_filters.moves(self.params)
 
     @property
     def _status(self) -> str:

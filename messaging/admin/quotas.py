@@ -63,6 +63,7 @@ class WhatsAppRateLimitAdmin(Scoped, ModelAdmin[WhatsAppRateLimit]):
     search_fields = ["org__org_id", "org__name"]
     ordering = ["-messages_sent", "org"]
     actions = ["raise_quota", "lift_throttle"]
+    linked_by = ("org",)
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Return the columns; the clock and what is held are read once per page."""

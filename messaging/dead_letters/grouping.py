@@ -11,7 +11,7 @@ from django.db.models import Count, Max, Q
 from django.db.models.functions import TruncDate
 
 from messaging import queries
-from messaging.dead_letters.selection import NO_TEMPLATE
+from messaging.dead_letters.selection import NO_ERROR, NO_TEMPLATE
 from messaging.models import PhoneNumber
 from messaging.models.messages import MessageQuerySet
 
@@ -57,7 +57,8 @@ def by_cause(messages: MessageQuerySet, now: datetime) -> list[Cause]:
     for code, counts in found:
         title, advice = queries.explain(code)
         campaign = code in queries.campaign_codes()
-        causes.append(Cause(code, code, counts, title, advice, campaign, trends[code]))
+        found_by = code or NO_ERROR
+        causes.append(Cause(found_by, code, counts, title, advice, campaign, trends[code]))
     return causes
 
 

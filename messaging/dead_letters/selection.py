@@ -17,7 +17,9 @@ from orgs.models import Organization
 _TIMES = frozenset({"failed_from", "failed_until"})
 _LARGEST_KEY = 2**63
 _YES, _NO = "yes", "no"
-NO_TEMPLATE = "-"  # as a text: messages that use none
+# As texts: messages that have none.
+NO_TEMPLATE = "-"
+NO_ERROR = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ class Selection:
     """What the messages have in common; a part that is None says nothing."""
 
     org: str | None = None  # public id
-    error: str | None = None
+    error: str | None = None  # its code, or NO_ERROR
     template: str | None = None  # its name, or NO_TEMPLATE
     number: int | None = None  # primary key
     category: str | None = None
@@ -58,7 +60,7 @@ class Selection:
         if self.org is not None:
             wanted &= Q(org__in=Organization.objects.filter(org_id=self.org).values("pk"))
         if self.error is not None:
-            wanted &= Q(error_code=self.error)
+            wanted &= Q(error_code="" if self.error == NO_ERROR else self.error)
         if self.template is not None:
             wanted &= Q(template_name="" if self.template == NO_TEMPLATE else self.template)
         if self.number is not None:
@@ -85,7 +87,7 @@ PARTS = frozenset(item.name for item in fields(Selection))
 def _read(name: str, text: str) -> Any:
     try:
         if name in _TIMES:
-            return _moment(text.strip())
+            return moment(text.strip())
         if name == "number":
             return _key(text)
         if name == "campaign":
@@ -104,11 +106,15 @@ def _key(text: str) -> int:
     return key
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
+    """Return a time, or the beginning of a day; in UTC unless it says otherwise.
+
+    Raises ValueError when it is neither.
+    """
     if len(text) == len("2026-11-28"):
         return datetime.combine(date.fromisoformat(text), time(), UTC)
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _written(value: Any) -> str:
