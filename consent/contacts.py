@@ -30,6 +30,14 @@ MATCH = """coalesce(
             WHERE org_id = asked.org_id AND bsuid = asked.bsuid))"""
 
 
+def anywhere(**named: str) -> Q:
+    """Return the contacts of any organisation with this phone or BSUID, as a condition on them.
+
+    Their indexes begin with the organisation: by the name alone all people would be read.
+    """
+    return Q(org__in=Organization.objects.values("pk"), **named)
+
+
 def find(org: Organization, recipients: Iterable[Recipient]) -> dict[Recipient, Contact]:
     """Return the known people, by one query; a phone goes before a BSUID."""
     return {person: known[0] for person, known in find_all(org, recipients).items()}

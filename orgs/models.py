@@ -162,6 +162,7 @@ class AuditEvent(AppendOnlyModel):
             models.Index(fields=["org", "-id"], name="idx_audit_org"),
             models.Index(fields=["actor", "-id"], name="idx_audit_actor"),
             models.Index(fields=["action", "-id"], name="idx_audit_action"),
+            models.Index(fields=["at"], name="idx_audit_at"),
         ]
 
     def __str__(self) -> str:

@@ -28,6 +28,7 @@ from messaging.operations import Instruction
 from orgs import actors, staff
 from orgs.admin import showing
 from orgs.admin.access import ReadOnly, Scoped, ScopedInline
+from orgs.admin.keyset import BoundedPaginator
 
 SEVERITY_COLOURS = {
     Severity.INFO: "info",
@@ -150,6 +151,7 @@ class AlertAdmin(ReadOnly, Scoped, ModelAdmin[Alert]):
     search_fields = ["title", "key"]
     ordering = ["-opened_at"]
     show_full_result_count = False
+    paginator = BoundedPaginator
     when_empty = "All is well: no check has found anything yet."
     actions = ["acknowledge_selected", "mute_selected", "unmute_selected"]
     actions_detail = ["acknowledge_one", "mute_one"]

@@ -16,13 +16,14 @@ from unfold.decorators import action, display
 from unfold.forms import ActionForm
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from consent import ledger, taking
-from consent.models import Consent, ConsentEvent, Decision, Source
+from consent import contacts, ledger, taking
+from consent.models import Consent, ConsentEvent, Contact, Decision, Source
 from consent.phones import mask, to_e164
 from consent.transfer import exporting
 from orgs import actors, audit, database
 from orgs.admin import showing
 from orgs.admin.access import ReadOnly, Scoped, ScopedInline
+from orgs.admin.keyset import ByKey
 from orgs.models import Organization
 
 
@@ -66,7 +67,7 @@ class ReasonForm(ActionForm):
 
 
 @admin.register(Consent)
-class ConsentAdmin(ReadOnly, Scoped, ModelAdmin[Consent]):
+class ConsentAdmin(ByKey, ReadOnly, Scoped, ModelAdmin[Consent]):
     """The present answers, with their history."""
 
     list_display = ["person", "purpose", "channel", "state", "expires_at", "org", "decided_at"]
@@ -74,7 +75,7 @@ class ConsentAdmin(ReadOnly, Scoped, ModelAdmin[Consent]):
     list_select_related = ["org", "contact"]
     search_fields = ["contact__phone"]
     search_help_text = "Phone number in E.164; exact."
-    show_full_result_count = False
+    led_to = frozenset({"org"})
     ordering = ["-id"]
     actions = ["revoke_selected"]
     action_form = ReasonForm
@@ -94,7 +95,8 @@ class ConsentAdmin(ReadOnly, Scoped, ModelAdmin[Consent]):
         if not search_term.strip():
             return queryset, False
         try:
-            return queryset.filter(contact__phone=to_e164(search_term)), False
+            people = Contact.objects.filter(contacts.anywhere(phone=to_e164(search_term)))
+            return queryset.filter(contact__in=people.values("pk")), False
         except ValueError:
             return queryset.none(), False
 

@@ -12,11 +12,11 @@ from django.urls import URLPattern, path, reverse
 from unfold.decorators import display
 
 from messaging.admin import dead_letter_causes, dead_letter_filters, dead_letter_operations
-from messaging.admin.message_list import AFTER, BEFORE
 from messaging.admin.messages import OutboundMessageAdmin, in_two_words
 from messaging.dead_letters.selection import PARTS, Selection
 from messaging.models import BulkOperation, DeadLetter, OutboundMessage
 from messaging.states import Status
+from orgs.admin.keyset import AFTER, BEFORE
 
 Kind = BulkOperation.Kind
 

@@ -28,6 +28,7 @@ from messaging.operations import Instruction
 from messaging.states import Status
 from messaging.waiting import Waiting
 from orgs.admin.access import ReadOnly, Scoped
+from orgs.admin.keyset import ByKey
 from orgs.admin.revealing import revealing
 
 COLOURS = {
@@ -69,7 +70,7 @@ Operation = Callable[[Sequence[uuid.UUID], Instruction], list[uuid.UUID]]
 
 
 @admin.register(OutboundMessage)
-class OutboundMessageAdmin(Discarding, ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
+class OutboundMessageAdmin(Discarding, ByKey, ReadOnly, Scoped, ModelAdmin[OutboundMessage]):
     """Every message; staff read here and act through the same functions as the API."""
 
     list_display = [
@@ -85,9 +86,6 @@ class OutboundMessageAdmin(Discarding, ReadOnly, Scoped, ModelAdmin[OutboundMess
     list_filter = message_filters.ALL
     list_filter_submit = True
     list_per_page = 25  # drawing the lines takes longer than finding them
-    show_full_result_count = False
-    show_facets = admin.ShowFacets.NEVER
-    sortable_by: list[str] = []
     when_empty = "Nothing was sent yet. Use the API, or send a test message."
     search_fields = ["id"]
     search_help_text = "Message id, wamid, phone number (E.164) or your reference; exact."

@@ -8,6 +8,7 @@ from unfold.decorators import display
 
 from messaging.models import ProviderNotice
 from orgs.admin.access import ReadOnly, Scoped
+from orgs.admin.keyset import BoundedPaginator
 
 
 @admin.register(ProviderNotice)
@@ -18,6 +19,8 @@ class ProviderNoticeAdmin(ReadOnly, Scoped, ModelAdmin[ProviderNotice]):
     list_filter = ["topic", "org", "account"]
     list_select_related = ["account", "org"]
     when_empty = "What Meta tells of quality, limits, reviews and bans comes by webhook."
+    show_full_result_count = False
+    paginator = BoundedPaginator
     date_hierarchy = "occurred_at"
     ordering = ["-occurred_at", "-pk"]
     fields = [

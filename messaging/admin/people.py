@@ -26,6 +26,7 @@ from messaging.models import Erasure, OutboundMessage, ServiceWindow
 from messaging.persons import erasing, exporting
 from orgs import actors, audit, database
 from orgs.admin.access import Scoped
+from orgs.admin.keyset import ByKey
 from orgs.admin.revealing import revealing
 
 # Rows of a table on the page; the lists behind it have them all.
@@ -75,7 +76,7 @@ def _whole(contact: Contact) -> str:
 
 
 @admin.register(Contact)
-class ContactAdmin(Scoped, ModelAdmin[Contact]):
+class ContactAdmin(ByKey, Scoped, ModelAdmin[Contact]):
     """People, masked until somebody who may asks to see more."""
 
     form = ContactForm
@@ -84,7 +85,6 @@ class ContactAdmin(Scoped, ModelAdmin[Contact]):
     list_select_related = ["org"]
     search_fields = ["phone"]
     search_help_text = "Phone number in E.164, or BSUID; exact."
-    show_full_result_count = False
     ordering = ["-id"]
     when_empty = "People come with the first consent or message."
     fields = [
@@ -115,9 +115,9 @@ class ContactAdmin(Scoped, ModelAdmin[Contact]):
         if not term:
             return queryset, False
         if not term.startswith("+"):
-            return queryset.filter(bsuid=term), False
+            return queryset.filter(contacts.anywhere(bsuid=term)), False
         try:
-            return queryset.filter(phone=to_e164(term)), False
+            return queryset.filter(contacts.anywhere(phone=to_e164(term))), False
         except ValueError:
             return queryset.none(), False
 

@@ -17,6 +17,7 @@ from messaging import replay
 from messaging.admin import confirming
 from messaging.models import WebhookDelivery, WebhookEvent
 from orgs.admin.access import ReadOnly, Scoped, ScopedInline
+from orgs.admin.keyset import ByKey
 from orgs.admin.revealing import revealing
 
 # One request of the console processes so many again; the command has no such bound.
@@ -57,13 +58,14 @@ class WebhookEventInline(ReadOnly, ScopedInline, TabularInline[WebhookEvent, Web
 
 
 @admin.register(WebhookDelivery)
-class WebhookDeliveryAdmin(ReadOnly, Scoped, ModelAdmin[WebhookDelivery]):
+class WebhookDeliveryAdmin(ByKey, ReadOnly, Scoped, ModelAdmin[WebhookDelivery]):
     """What Meta posted; the bytes hold personal data and are shown to few."""
 
     list_display = ["id", "received_at", "state", "app", "event_count", "error"]
     list_filter = ["status", "app", "events__result"]
     list_select_related = ["app"]
-    show_full_result_count = False
+    led_to = frozenset({"status"})
+    told_by = "received_at"
     ordering = ["-id"]
     when_empty = "Meta has posted nothing yet; each phone number's page says how to set that up."
     exclude = ["body"]

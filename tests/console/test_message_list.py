@@ -11,9 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from messaging import waiting
-from messaging.admin import message_list
 from messaging.models import OutboundMessage
 from messaging.states import Status
+from orgs.admin import keyset
 from ratelimit import holds
 from ratelimit.holds import HoldRequest
 from ratelimit.models import Hold
@@ -140,7 +140,7 @@ def test_pages_follow_each_other_without_gap_or_repetition(client, number, monke
 
 
 def test_a_rare_match_is_looked_for_a_stretch_at_a_time(client, number, monkeypatch):
-    monkeypatch.setattr(message_list, "LOOKED_AT", 4)
+    monkeypatch.setattr(keyset, "LOOKED_AT", 4)
     rare = MessageFactory(
         phone_number=number, status=Status.SENT, category="marketing", priority=30
     )
