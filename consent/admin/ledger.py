@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
-from unfold.forms import ActionForm
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from consent import contacts, ledger, taking
 from consent.models import Consent, ConsentEvent, Contact, Decision, Source
 from consent.phones import mask, to_e164
 from consent.transfer import exporting
-from orgs import actors, audit, database
-from orgs.admin import showing
+from orgs import actors, audit, database, staff
+from orgs.admin import confirming, showing
 from orgs.admin.access import ReadOnly, Scoped, ScopedInline
 from orgs.admin.keyset import ByKey
 from orgs.models import Organization
@@ -53,19 +50,6 @@ class ConsentEventInline(ReadOnly, ScopedInline, TabularInline[ConsentEvent, Con
         return showing.facts(event.proof)
 
 
-class ReasonForm(ActionForm):
-    """The choice of an action, with the reason for it."""
-
-    reason = forms.CharField(
-        required=False,
-        max_length=500,
-        label="",
-        widget=UnfoldAdminTextInputWidget(
-            attrs={"placeholder": "Reason, for the audit trail", "aria-label": "Reason"}
-        ),
-    )
-
-
 @admin.register(Consent)
 class ConsentAdmin(ByKey, ReadOnly, Scoped, ModelAdmin[Consent]):
     """The present answers, with their history."""
@@ -78,7 +62,6 @@ class ConsentAdmin(ByKey, ReadOnly, Scoped, ModelAdmin[Consent]):
     led_to = frozenset({"org"})
     ordering = ["-id"]
     actions = ["revoke_selected"]
-    action_form = ReasonForm
     actions_list = ["export_csv"]
     inlines = [ConsentEventInline]
     fields = [
@@ -151,21 +134,38 @@ class ConsentAdmin(ByKey, ReadOnly, Scoped, ModelAdmin[Consent]):
         return bool(request.user.has_perm("consent.export_contact"))
 
     @admin.action(description="Revoke selected", permissions=["revoke"])
-    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[Consent]) -> None:
-        """Take the consents back; queued messages they cover are stopped before sending."""
-        reason = request.POST.get("reason", "").strip()[:500]
-        if not reason:
-            text = "Say why, so that others can follow it later; nothing was revoked."
-            self.message_user(request, text, messages.WARNING)
-            return
-        count, last = 0, 0
+    def revoke_selected(
+        self, request: HttpRequest, queryset: QuerySet[Consent]
+    ) -> HttpResponse | None:
+        """Ask for a reason; then take the consents back, with the queued messages they cover."""
         standing = queryset.filter(contact__merged_into=None).exclude(status=Decision.REVOKED)
         standing = standing.select_related("org").order_by("pk")
+        reason = confirming.reason(request)
+        if not reason:
+            return self._ask(request, standing)
+        count, last = 0, 0
         # Slice by slice: all of a long list may have been chosen.
         while chosen := list(standing.filter(pk__gt=last)[: taking.MOST]):
-            _revoke(chosen, f"user:{request.user.pk}", reason)
+            _revoke(chosen, staff.actor(request.user), reason)
             count, last = count + len(chosen), chosen[-1].pk
         self.message_user(request, f"{count} consent(s) revoked.", messages.SUCCESS)
+        return None
+
+    def _ask(self, request: HttpRequest, standing: QuerySet[Consent]) -> HttpResponse:
+        """Say how many it would be; of all that match the filter their ids need not be known."""
+        everything = request.POST.get("select_across") == "1"
+        ids = standing.values_list("pk", flat=True)
+        count = standing.count()
+        plan = confirming.Plan(
+            verb="revoke",
+            title=f"Revoke {count:,} consent(s)",
+            explanation=f"{'All that match the filter' if everything else 'Those selected'} and "
+            f"still stand: {count:,}. Queued messages they cover are withdrawn, and nothing is "
+            "sent to these people until they agree anew.",
+            ids=list(ids[:1] if everything else ids),
+            everything=everything,
+        )
+        return confirming.page(self, request, plan)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         """Say whether this person may revoke consents."""

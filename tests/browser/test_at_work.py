@@ -99,9 +99,10 @@ def test_a_consent_is_revoked_from_the_list(stack: Stack, page: Page):
     page.goto(f"/admin/consent/consent/?q={phone.replace('+', '%2B')}")
     page.click("#result_list tbody input[name=_selected_action]")
     page.select_option("select[name=action]", "revoke_selected", force=True)
+    page.click("button:has-text('Run')")
     page.fill("[name=reason]", "asked by phone")
     picture(page, "revoke")
-    page.click("button:has-text('Run')")
+    page.click("button:has-text('Revoke')")
     page.wait_for_selector("text=1 consent(s) revoked.")
 
 

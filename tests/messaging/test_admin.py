@@ -29,6 +29,8 @@ from tests.factories.orgs import staff_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
+YES = {"confirmed": "yes", "reason": "r"}
+
 MESSAGES = reverse("admin:messaging_outboundmessage_changelist")
 DEAD = reverse("admin:messaging_deadletter_changelist")
 
@@ -323,10 +325,13 @@ def test_consents_are_revoked_with_an_audit_row(client, staff, failed):
     consent = ConsentFactory(contact=failed.contact)
     url = reverse("admin:consent_consent_changelist")
     chosen = {"action": "revoke_selected", ACTION_CHECKBOX_NAME: [consent.pk]}
-    client.post(url, chosen)
+    for unconfirmed in ({}, {"reason": "asked by phone"}, {"confirmed": "yes", "reason": " "}):
+        html = client.post(url, {**chosen, **unconfirmed}).content.decode()
+        assert "Revoke 1 consent(s)" in html
+        assert "Reason" in html
     consent.refresh_from_db()
-    assert consent.status == "GRANTED"  # nobody has said why
-    client.post(url, {**chosen, "reason": "asked by phone"})
+    assert consent.status == "GRANTED"  # nobody has confirmed it and said why
+    client.post(url, {**chosen, "confirmed": "yes", "reason": "asked by phone"})
     assert AuditEvent.objects.get(action="consent.revoked").reason == "asked by phone"
     consent.refresh_from_db()
     assert (consent.status, consent.source) == ("REVOKED", "console")
@@ -337,10 +342,35 @@ def test_a_long_list_of_consents_is_revoked_slice_by_slice(client, staff, failed
     monkeypatch.setattr(taking, "MOST", 2)
     many = [ConsentFactory(contact=ContactFactory(org=failed.org)) for _ in range(5)]
     chosen = {"action": "revoke_selected", ACTION_CHECKBOX_NAME: [row.pk for row in many]}
-    client.post(reverse("admin:consent_consent_changelist"), {**chosen, "reason": "r"})
+    client.post(reverse("admin:consent_consent_changelist"), {**chosen, **YES})
     assert (
         Consent.objects.filter(pk__in=chosen[ACTION_CHECKBOX_NAME], status="REVOKED").count() == 5
     )
+
+
+def test_all_that_match_are_revoked_only_after_their_number_was_shown(client, staff, failed):
+    people = [ContactFactory(org=failed.org) for _ in range(4)]
+    for person in people[:3]:
+        ConsentFactory(contact=person, purpose="marketing")
+    other = ConsentFactory(contact=people[3], purpose="transactional")
+    ConsentFactory(contact=people[3], purpose="marketing", status="REVOKED")
+    url = f"{reverse('admin:consent_consent_changelist')}?purpose__exact=marketing"
+    first = Consent.objects.filter(purpose="marketing").first()
+    chosen = {
+        "action": "revoke_selected",
+        ACTION_CHECKBOX_NAME: [first.pk],
+        "select_across": "1",
+    }
+    html = client.post(url, chosen).content.decode()
+    assert "Revoke 3 consent(s)" in html
+    assert "All that match the filter" in html
+    assert '<input type="hidden" name="select_across" value="1">' in html
+    assert Consent.objects.filter(status="REVOKED").count() == 1
+    client.post(url, {**chosen, **YES})
+    assert not Consent.objects.filter(purpose="marketing").exclude(status="REVOKED").exists()
+    other.refresh_from_db()
+    assert other.status == "GRANTED"
+    assert AuditEvent.objects.filter(action="consent.revoked", reason="r").count() == 3
 
 
 def test_the_console_wants_a_login(client):
