@@ -8,7 +8,7 @@ import sys
 from argparse import Namespace
 from collections.abc import Mapping
 
-from bench import console_seed, installation, meters, seed
+from bench import console_seed, console_tables, installation, meters, seed
 from bench.report import Report
 from tests.e2e.stack import ROOT
 
@@ -20,11 +20,15 @@ LARGE = 5_000_000  # on request
 def run(options: Namespace) -> Report:
     """Fill the tables, then open every page a few times in a process of its own."""
     size = LARGE if options.large else SIZE
-    report = Report("console", f"pages of the console with {size:,} messages")
+    report = Report(
+        "console",
+        f"pages of the console with {size:,} messages, and as many rows in each large table",
+    )
     with installation.installed(options, statuses=False) as (stack, connection):
         senders = seed.numbers(connection)
         seed.contacts(connection, senders, CONTACTS)
         console_seed.fill(connection, senders, size)
+        console_tables.fill(connection, senders, size)
         environment = {**stack.env, "STATIC_ROOT": str(stack.folder / "static")}
         _python(["manage.py", "collectstatic", "--noinput", "--verbosity", "0"], environment)
         printed = _python(["-m", "bench.console_pages"], environment)
