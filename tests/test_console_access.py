@@ -27,7 +27,7 @@ from messaging.models import (
     WebhookDelivery,
 )
 from messaging.states import Status
-from orgs import database, keys
+from orgs import audit, database, keys
 from orgs.admin.access import OfInstallation, Scoped, ScopedInline
 from orgs.models import ApiKey, AuditEvent, Membership, Organization
 from ratelimit.models import Hold, WhatsAppRateLimit
@@ -61,7 +61,10 @@ def console_paths(pk: str = "1") -> list[str]:
                 found.append(text)
 
     walk(get_resolver().url_patterns, "/")
-    kept = [path for path in found if "app_label" not in path and "?P<" not in path]
+    # Django writes these as expressions: the page of each app, and what is none.
+    kept = [path for path in found if "?P<" not in path]
+    labels = {model._meta.app_label for model in admin.site._registry}
+    kept += [reverse("admin:app_list", args=[label]) for label in labels]
     return sorted({_filled(path, pk) for path in kept} - OPEN)
 
 
@@ -81,6 +84,7 @@ def test_the_walk_finds_the_console():
     assert len(PATHS) > 100
     assert "/admin/orgs/auditevent/export-csv/" in PATHS
     assert "/admin/consent/contact/1/erase/" in PATHS
+    assert "/admin/messaging/" in PATHS
 
 
 def test_every_page_keeps_organizations_apart():
@@ -247,15 +251,41 @@ def test_actions_on_ids_of_others_do_nothing(client, limited, theirs):
     assert after == before
 
 
-def test_autocompletes_and_choices_offer_nothing_of_others(client, limited, theirs, org):
+def test_autocompletes_and_choices_offer_nothing_of_others(client, limited, theirs, org, number):
     for model, page in admin.site._registry.items():
         if not page.has_add_permission(_request(limited)):
             continue
         url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_add")
         assert MARK not in client.get(url).content.decode(), url
-    for model, field in (("consent", "contact"), ("apikey", "org"), ("phonenumber", "account")):
-        query = {"app_label": "orgs", "model_name": model, "field_name": field, "term": ""}
-        assert MARK not in client.get("/admin/autocomplete/", query).content.decode()
+    person = ConsentFactory(contact__org=org).contact
+    for app, model, field, own in (
+        ("consent", "consent", "contact", person),
+        ("orgs", "apikey", "org", org),
+        ("messaging", "phonenumber", "account", number.account),
+    ):
+        query = {"app_label": app, "model_name": model, "field_name": field, "term": ""}
+        answer = client.get(reverse("admin:autocomplete"), query)
+        assert [each["id"] for each in answer.json()["results"]] == [str(own.pk)], model
+        assert MARK not in answer.content.decode()
+
+
+def test_exports_hand_out_nothing_of_others(client, limited, theirs, org):
+    mine = ConsentFactory(contact__org=org, contact__phone="+12025550177")
+    audit.record([audit.Entry(org.pk, "user:1", "org.changed", "org:acme")])
+    others = Contact.objects.filter(org__org_id=MARK).values_list("phone", flat=True)
+    lines = exported(client, "consent_consent")
+    assert len(lines) == 2  # with the headings
+    assert mine.contact.phone in lines[1]
+    assert not [phone for phone in others if phone in "".join(lines)]
+    trail = exported(client, "orgs_auditevent")
+    assert any("org.changed" in line for line in trail)
+    assert MARK not in "".join(trail)
+
+
+def exported(client: Client, page: str) -> list[str]:
+    answer = client.get(reverse(f"admin:{page}_export_csv"))
+    assert answer.status_code == 200
+    return b"".join(answer.streaming_content).decode().strip().splitlines()
 
 
 def test_a_row_for_others_cannot_be_made(client, limited, theirs, other_org):

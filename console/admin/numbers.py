@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
@@ -63,7 +64,7 @@ class NumberPageAdmin(PhoneNumberAdmin):
     ) -> HttpResponse:
         """Connect a number; a row without Meta's word for it would send nothing."""
         if not self.has_add_permission(request):
-            return redirect(reverse("admin:messaging_phonenumber_changelist"))
+            raise PermissionDenied
         return connecting.page(self, request)
 
     def change_view(
@@ -90,7 +91,7 @@ class NumberPageAdmin(PhoneNumberAdmin):
         """Ask Meta whether the number may send; its stops follow the answer."""
         number = self._number(request, pk)
         if not self.has_change_permission(request, number):
-            return redirect(reverse("admin:index"))
+            raise PermissionDenied
         try:
             health = stops.ask_now(number, actor=staff.actor(request.user))
         except (ApiError, DecryptionError) as error:

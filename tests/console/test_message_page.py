@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
+from html import unescape
 
 import pytest
 from django.contrib.auth.models import User
@@ -18,6 +19,7 @@ from messaging.operations import Instruction, requeue
 from messaging.states import Cause, Status
 from messaging.waiting import Board
 from orgs import audit, database
+from orgs.models import AuditEvent
 from ratelimit import holds, quota
 from ratelimit.holds import HoldRequest
 from ratelimit.models import Hold, WhatsAppRateLimit
@@ -27,6 +29,7 @@ from tests.factories.orgs import staff_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
+UNMASKED, OPENED = "message-unmasked", "message-opened"
 SECRET_TEXT = "your code is 4711"
 
 
@@ -245,3 +248,46 @@ class TestExplain:
         MessageFactory(phone_number=number, priority=30, at=timezone.now() - timedelta(hours=1))
         (rule,) = self.failing(message).values()
         assert rule.detail.startswith("3 due messages")
+
+
+HIDDEN = [
+    (UNMASKED, "unmask_person", "+12025550123", "message.unmasked"),
+    (OPENED, "open_content", SECRET_TEXT, "message.opened"),
+]
+
+
+@pytest.mark.parametrize(("page", "right", "value", "action"), HIDDEN)
+def test_what_is_hidden_is_shown_to_who_may_by_one_more_click(
+    client, failed, page, right, value, action
+):
+    user = staff_user("view_outboundmessage", right)
+    client.force_login(user)
+    url = f"/admin/messaging/outboundmessage/{failed.pk}/{page}/"
+    asked = client.get(url)
+    assert asked.status_code == 200
+    assert value not in asked.content.decode()
+    assert not AuditEvent.objects.filter(action=action).exists()  # nobody has seen anything
+
+    shown = client.post(url, {"reason": "the person has called"})
+    assert value in unescape(shown.content.decode())
+    assert "no-store" in shown.headers["Cache-Control"]
+    event = AuditEvent.objects.get(action=action)
+    assert (event.actor, event.org) == (f"user:{user.pk}", failed.org)
+    assert (event.target, event.reason) == (
+        f"outboundmessage:{failed.pk}",
+        "the person has called",
+    )
+    assert value not in str([event.before, event.after])
+
+
+@pytest.mark.parametrize(("page", "right", "value", "action"), HIDDEN)
+@pytest.mark.parametrize("other", [False, True])
+def test_what_is_hidden_stays_so_for_who_may_not(client, failed, page, right, value, action, other):
+    """Nor does the right to one of the two open the other."""
+    others = {each for _page, each, *_rest in HIDDEN} - {right}
+    client.force_login(staff_user("view_outboundmessage", *(others if other else ())))
+    url = f"/admin/messaging/outboundmessage/{failed.pk}/{page}/"
+    for answer in (client.get(url), client.post(url, {"reason": "curious"})):
+        assert answer.status_code == 403
+        assert value not in answer.content.decode()
+    assert not AuditEvent.objects.filter(action=action).exists()
