@@ -5,7 +5,7 @@ from __future__ import annotations
 import zoneinfo
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cache
 
 import phonenumbers
@@ -77,6 +77,21 @@ def opens_at(hours: QuietHours, places: Sequence[str], at: datetime) -> datetime
     return _end(hours, hours.zone, at)
 
 
+def begins_at(hours: QuietHours, places: Sequence[str], at: datetime) -> datetime:
+    """Return when it is next quiet in one of the places, for a moment when it is not."""
+    begins = min(_begin(hours, place, at) for place in places)
+    # Not so where the organisation's own zone counts instead.
+    return begins if opens_at(hours, places, begins) else _begin(hours, hours.zone, at)
+
+
+def _begin(hours: QuietHours, place: str, at: datetime) -> datetime:
+    zone = _zone(place) or UTC
+    today = at.astimezone(zone).date()
+    days = (today, today + timedelta(days=1))
+    begins = [begin for day in days for begin in _moments(day, hours.begins, zone)]
+    return next(begin for begin in begins if begin > at)
+
+
 def _end(hours: QuietHours, place: str, at: datetime) -> datetime | None:
     """Return the end of the quiet hours that it is now in one place; None when it is not quiet."""
     zone = _zone(place) or UTC
@@ -88,12 +103,16 @@ def _end(hours: QuietHours, place: str, at: datetime) -> datetime | None:
     if not in_evening and not in_morning:
         return None
     day = local.date() + timedelta(days=1) if in_evening else local.date()
-    # Where clocks are put back the hour comes twice: the first one may be over.
-    ends = [
-        datetime.combine(day, hours.ends, zone).replace(fold=fold).astimezone(UTC)
-        for fold in (0, 1)
-    ]
+    # Of an hour that comes twice the first may be over.
+    ends = _moments(day, hours.ends, zone)
     return next((end for end in ends if end > at), None)
+
+
+def _moments(day: date, clock: time, zone: tzinfo) -> list[datetime]:
+    """Return when a clock shows that time on a day: twice where clocks are put back."""
+    return [
+        datetime.combine(day, clock, zone).replace(fold=fold).astimezone(UTC) for fold in (0, 1)
+    ]
 
 
 def _zone(name: str) -> zoneinfo.ZoneInfo | None:

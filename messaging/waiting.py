@@ -110,14 +110,23 @@ class Board:
 
     def quiet(self, message: OutboundMessage) -> Waiting | None:
         """Return why a message waits for the morning; None when it does not."""
+        kept = self._kept(message)
+        until = quiet.opens_at(*kept, self.now) if kept else None
+        text = "It is quiet hours where the person is; marketing waits."
+        return Waiting(QUIET_HOURS, until, text) if until else None
+
+    def quiet_again(self, message: OutboundMessage) -> datetime | None:
+        """Return when quiet hours next hold a message they do not hold now; None: never."""
+        kept = self._kept(message)
+        return quiet.begins_at(*kept, self.now) if kept else None
+
+    def _kept(self, message: OutboundMessage) -> tuple[QuietHours, tuple[str, ...]] | None:
+        """Return the hours that are kept for a message, and where its person may be."""
         hours = self.hours.get(message.org_id)
         if hours is None or message.purpose != Purpose.MARKETING:
             return None
         person = message.contact
-        places = quiet.zones(person.phone, person.time_zone, hours.zone)
-        until = quiet.opens_at(hours, places, self.now)
-        text = "It is quiet hours where the person is; marketing waits."
-        return Waiting(QUIET_HOURS, until, text) if until else None
+        return hours, quiet.zones(person.phone, person.time_zone, hours.zone)
 
 
 def _of_hold(hold: Hold) -> Waiting:

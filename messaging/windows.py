@@ -54,6 +54,13 @@ def open_at(at: datetime | Combinable) -> QuerySet[ServiceWindow, Pair]:
     )
 
 
+def closes_at(pair: Pair) -> datetime | None:
+    """Return when the pair's window closes, or has closed; None when the person never wrote."""
+    number, contact = pair
+    last = ServiceWindow.objects.filter(phone_number=number, contact=contact).first()
+    return last.last_inbound_at + OPEN_FOR if last is not None else None
+
+
 def keeps_out(at: datetime | Combinable) -> Q:
     """Return the condition on messages that need the window while theirs is closed."""
     theirs = open_at(at).filter(

@@ -127,3 +127,20 @@ class TestPlaces:
 
     def test_a_zone_that_is_no_more_counts_as_utc(self):
         assert opens(NIGHT, "Mars/Olympus", "2026-07-01T22:00") == "2026-07-02T08:00"
+
+
+@given(
+    at=st.datetimes(min_value=datetime(2026, 1, 1), max_value=datetime(2027, 1, 1)),  # noqa: DTZ001
+    place=st.sampled_from(["Europe/Paris", "America/New_York", "Australia/Lord_Howe", "UTC"]),
+    hours=st.sampled_from([NIGHT, NOON, QuietHours(time(2, 30), time(5), "UTC")]),
+)
+def test_the_next_quiet_hours_begin_where_the_silence_does(at, place, hours):
+    moment = at.replace(tzinfo=UTC, microsecond=0)
+    if quiet.opens_at(hours, (place,), moment) is not None:
+        return
+    begins = quiet.begins_at(hours, (place,), moment)
+    assert moment < begins <= moment + timedelta(days=1, hours=1)
+    assert quiet.opens_at(hours, (place,), begins) is not None
+    assert quiet.opens_at(hours, (place,), begins - timedelta(minutes=1)) is None or (
+        begins - moment < timedelta(minutes=1)
+    )

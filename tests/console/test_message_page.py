@@ -12,18 +12,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from consent import ledger
-from consent.models import Consent, Source
-from messaging import explaining
+from consent.models import Source
 from messaging.models import OutboundMessage, WebhookDelivery, WebhookEvent
 from messaging.operations import Instruction, requeue
 from messaging.states import Cause, Status
-from messaging.waiting import Board
 from orgs import audit, database
 from orgs.models import AuditEvent
-from ratelimit import holds, quota
-from ratelimit.holds import HoldRequest
-from ratelimit.models import Hold, WhatsAppRateLimit
-from tests.factories.consent import ConsentFactory
 from tests.factories.messaging import AttemptFactory, MessageFactory, TemplateFactory
 from tests.factories.orgs import staff_user
 
@@ -175,79 +169,6 @@ def test_few_queries_however_long_the_timeline(
         AttemptFactory(message=failed, attempt_number=attempt)
     with django_assert_max_num_queries(29):
         page(client, failed, explain=1)
-
-
-class TestExplain:
-    """Each rule that the claim asks, made to fail alone."""
-
-    @pytest.fixture
-    def message(self, number) -> OutboundMessage:
-        message = MessageFactory(phone_number=number)
-        ConsentFactory(contact=message.contact)
-        return message
-
-    def failing(self, message) -> dict[str, explaining.Rule]:
-        fresh = OutboundMessage.objects.select_related(
-            "contact", "org", "phone_number__org", "phone_number__account__app"
-        ).get(pk=message.pk)
-        rules = explaining.explain(fresh, Board.at(database.now()))
-        assert len({rule.name for rule in rules}) == len(rules)
-        return {rule.name: rule for rule in rules if not rule.passed}
-
-    def test_a_message_that_may_go_passes_all(self, message):
-        assert self.failing(message) == {}
-
-    def test_a_hold_names_its_scope_and_end(self, message):
-        until = timezone.now() + timedelta(minutes=5)
-        holds.place(
-            [
-                HoldRequest(
-                    Hold.Scope.ACCOUNT,
-                    message.phone_number.account.waba_id,
-                    Hold.Cause.THROTTLE,
-                    until,
-                )
-            ],
-            timezone.now(),
-        )
-        (rule,) = self.failing(message).values()
-        assert rule.name == "No hold on the WhatsApp account"
-        assert rule.until == until
-
-    def test_a_revoked_consent_ends_it(self, message):
-        Consent.objects.update(status="REVOKED")
-        (rule,) = self.failing(message).values()
-        assert rule.is_final
-        assert "REVOKED" in rule.detail
-
-    def test_expiry_template_window_and_time(self, message, number):
-        OutboundMessage.objects.update(expires_at=timezone.now() - timedelta(1))
-        assert list(self.failing(message)) == ["Not expired"]
-        OutboundMessage.objects.update(
-            expires_at=timezone.now() + timedelta(1), due_at=timezone.now() + timedelta(hours=1)
-        )
-        assert list(self.failing(message)) == ["Its time has come"]
-        OutboundMessage.objects.update(due_at=timezone.now() - timedelta(seconds=1))
-        template = TemplateFactory(account=number.account, status="DISABLED")
-        assert list(self.failing(message)) == ["The template may be sent"]
-        template.delete()
-        OutboundMessage.objects.update(kind="text", template_name="", template_language="")
-        assert list(self.failing(message)) == ["Customer service window"]
-
-    def test_a_used_up_quota_says_when_it_begins_anew(self, message, org):
-        until = timezone.now() + timedelta(hours=2)
-        WhatsAppRateLimit.objects.create(org=org, quota_limit=5, messages_sent=5, reset_at=until)
-        (rule,) = self.failing(message).values()
-        assert rule.name == "Quota of the organisation"
-        assert rule.until == until
-        assert quota.status(org, timezone.now()).sent == 5  # looking costs nothing
-
-    def test_those_before_it_are_counted(self, message, number):
-        MessageFactory.create_batch(2, phone_number=number, priority=10)
-        MessageFactory(phone_number=number, at=timezone.now() - timedelta(minutes=1))
-        MessageFactory(phone_number=number, priority=30, at=timezone.now() - timedelta(hours=1))
-        (rule,) = self.failing(message).values()
-        assert rule.detail.startswith("3 due messages")
 
 
 HIDDEN = [
