@@ -57,9 +57,14 @@ def read(orgs: Collection[int] | None) -> Incidents:
     )
 
 
-def beside(message: OutboundMessage) -> AlertQuerySet:
-    """Return the incidents of its organisation that went on while the message was under way."""
-    alerts = Alert.objects.filter(org=message.org_id)
+def beside(message: OutboundMessage, reach: Collection[int] | None) -> AlertQuerySet:
+    """Return the incidents of its organisation that went on while the message was under way.
+
+    Whoever reaches everything is told of those of the whole installation too: an outage at Meta
+    or a worker that is gone stops this message as well.
+    """
+    of = Q(org=message.org_id)
+    alerts = Alert.objects.filter(of | Q(org=None) if reach is None else of)
     if message.status in ENDED:
         alerts = alerts.filter(opened_at__lte=message.updated_at)
     return alerts.filter(Q(resolved_at=None) | Q(resolved_at__gte=message.created_at))

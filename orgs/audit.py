@@ -29,10 +29,15 @@ def record(entries: Sequence[Entry]) -> None:
             org_id=entry.org_id,
             actor=entry.actor[:64],
             action=entry.action,
-            target=entry.target[:128],
+            target=target(entry.target),
             reason=entry.reason[:500],
             before=entry.before,
             after=entry.after,
         )
         for entry in entries
     )
+
+
+def target(text: str) -> str:
+    """Return what an entry is found by: long names, such as templates', are cut."""
+    return text[:128]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -50,10 +51,11 @@ class MessageAdmin(OutboundMessageAdmin):
             return missing
         if not self.has_view_permission(request, message):
             raise PermissionDenied
-        board = Board.at(database.now()) if message.status in EXPLAINED else None
+        now = database.now()
+        board = Board.at(now) if message.status in EXPLAINED else None
         context = {
             **self.admin_site.each_context(request),
-            **_told(message, staff.reach(request.user)),
+            **_told(message, staff.reach(request.user), now),
             "waiting": board.of(message) if board else None,
             "title": f"Message …{str(message.pk)[-12:]}",
             "opts": self.opts,
@@ -85,7 +87,7 @@ class MessageAdmin(OutboundMessageAdmin):
         return buttons
 
 
-def _told(message: OutboundMessage, reach: Collection[int] | None) -> dict[str, Any]:
+def _told(message: OutboundMessage, reach: Collection[int] | None, now: datetime) -> dict[str, Any]:
     """Return what the page tells, for whoever may see the message."""
     title, advice = queries.explain(message.error_code) if message.error_code else ("", "")
     return {
@@ -95,7 +97,7 @@ def _told(message: OutboundMessage, reach: Collection[int] | None) -> dict[str, 
         "tone": COLOURS[Status(message.status)],
         "error_title": title,
         "error_advice": advice,
-        "timeline": timeline.read(message, reach),
+        "timeline": timeline.read(message, reach, now),
         "picture": _picture(message),
         "times": [
             (name, at)

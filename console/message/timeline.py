@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from operator import attrgetter
 
 from consent.models import ConsentEvent
 from console import incidents, links
-from console.message import request
-from messaging import holding, queries
+from console.message import request, standstill
+from console.message.entries import MOST, Entry
+from messaging import queries
 from messaging.models import (
     MessageEvent,
     OutboundAttempt,
@@ -21,9 +22,6 @@ from messaging.providers.base import Outcome
 from messaging.states import Cause, Status
 from orgs import actors
 from orgs.models import AuditEvent
-
-# The latest of each kind, at most: a message seldom has more than a dozen.
-MOST = 100
 
 _TONES = {
     Status.DELIVERED: "success",
@@ -66,30 +64,14 @@ _TOLD = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One thing that happened."""
-
-    at: datetime  # by the clock of who saw it: Meta's tells whole seconds
-    source: str  # what kind of thing, in a word
-    title: str
-    tone: str = "default"
-    who: str = ""
-    lines: list[tuple[str, str]] = field(default_factory=list)
-    body: str = ""  # a request, as text
-    url: str = ""
-    learned_at: datetime | None = None  # when we wrote it down, if that differs
-
-    @property
-    def place(self) -> datetime:
-        """Return where it stands in the order in which we learned of things."""
-        return self.learned_at or self.at
-
-
 def read(
-    message: OutboundMessage, reach: Collection[int] | None, *, whole: bool = False
+    message: OutboundMessage,
+    reach: Collection[int] | None,
+    now: datetime,
+    *,
+    whole: bool = False,
 ) -> list[Entry]:
-    """Return the entries, the oldest first, for somebody with that reach (None: everything).
+    """Return the entries up to now, the oldest first, for somebody with that reach (None: all).
 
     ``whole`` with recipient and content of requests.
     """
@@ -98,9 +80,9 @@ def read(
         _events(message),
         _attempts(message, whole=whole),
         _webhooks(message),
-        _lifted(message, reach),
+        standstill.read(message, reach, now),
         _deeds(message),
-        _incidents(message),
+        _incidents(message, reach),
     )
     # Each gives its latest first; of the same moment the order here is kept.
     entries = [entry for source in sources for entry in reversed(list(source))]
@@ -205,32 +187,6 @@ def _webhooks(message: OutboundMessage) -> Iterator[Entry]:
         )
 
 
-def _lifted(message: OutboundMessage, reach: Collection[int] | None) -> Iterator[Entry]:
-    """Return the holds on what it goes by that were lifted while it was under way.
-
-    Who lifted what stops others too, and why, is only for those who reach them.
-    """
-    number = message.phone_number
-    keys = [*holding.scopes(number), holding.template_key(message, number)]
-    events = AuditEvent.objects.filter(
-        target__in=[f"{scope}:{key}" for scope, key in keys],
-        action="hold.lifted",
-        at__gte=message.created_at,
-        at__lte=message.updated_at,
-    )
-    for event in events.order_by("-id")[:MOST]:
-        before = event.before or {}
-        is_theirs = reach is None or event.org_id in reach
-        cause = str(before.get("cause", "")).replace("_", " ")
-        yield Entry(
-            event.at,
-            "Hold",
-            f"Hold lifted: {cause} of {event.target.partition(':')[0]}",
-            who=event.actor if is_theirs else "",
-            lines=[("Reason", event.reason)] if event.reason and is_theirs else [],
-        )
-
-
 def _deeds(message: OutboundMessage) -> Iterator[Entry]:
     """Return what people did that is no change of the message, such as opening it."""
     events = AuditEvent.objects.filter(target=f"message:{message.pk}").exclude(action__in=_TOLD)
@@ -244,8 +200,8 @@ def _deeds(message: OutboundMessage) -> Iterator[Entry]:
         )
 
 
-def _incidents(message: OutboundMessage) -> Iterator[Entry]:
-    for alert in incidents.beside(message).order_by("-opened_at")[:MOST]:
+def _incidents(message: OutboundMessage, reach: Collection[int] | None) -> Iterator[Entry]:
+    for alert in incidents.beside(message, reach).order_by("-opened_at")[:MOST]:
         lines = [("Told", alert.summary)] if alert.summary else []
         if alert.resolved_at:
             lines.append(("Resolved", f"{alert.resolved_at:%Y-%m-%d %H:%M:%S} UTC"))
