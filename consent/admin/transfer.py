@@ -9,9 +9,9 @@ from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminFileFieldWidget
@@ -23,7 +23,8 @@ from orgs.admin.access import ReadOnly, Scoped, ScopedInline
 
 State = ConsentImport.State
 RUNNING = frozenset({State.UPLOADING, State.TRYING, State.RECORDING})
-REFRESH_SECONDS = 3
+# With these a part that is fetched takes the place of all that is seen.
+_WHOLE = {"HX-Retarget": "#main", "HX-Reselect": "#main", "HX-Reswap": "outerHTML"}
 
 COLOURS = {
     State.UPLOADING: "info",
@@ -84,8 +85,9 @@ class ConsentImportAdmin(Scoped, ModelAdmin[ConsentImport]):
     list_select_related = ["org"]
     ordering = ["-id"]
     show_full_result_count = False
-    readonly_fields = ["state", "row_count", "progress", "would", "did", "who", "created_at"]
+    readonly_fields = ["state", "row_count", "would", "did", "who", "created_at"]
     actions_detail = ["record", "discard"]
+    change_form_outer_before_template = "admin/consent/import_progress.html"
     when_empty = "Upload a file of consents; what would change is shown before it is recorded."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ConsentImport]:
@@ -93,9 +95,19 @@ class ConsentImportAdmin(Scoped, ModelAdmin[ConsentImport]):
         rows: QuerySet[ConsentImport] = super().get_queryset(request)
         return rows.annotate(by=actors.shown("actor"))
 
+    def get_urls(self) -> list[URLPattern]:
+        """Add the progress alone."""
+        view = self.admin_site.admin_view(self.progress_view)
+        name = "consent_consentimport_progress"
+        return [path("<int:pk>/progress/", view, name=name), *super().get_urls()]
+
     def get_fields(self, _request: HttpRequest, obj: Any = None) -> list[str]:
         """A new one asks for the file, another shows what came of it."""
-        return ["org", *self.readonly_fields] if obj else ["org", "file"]
+        if obj is None:
+            return ["org", "file"]
+        if obj.state in RUNNING:
+            return ["org", "who", "created_at"]  # the rest changes, and is told above
+        return ["org", *self.readonly_fields]
 
     def get_inlines(self, _request: HttpRequest, obj: Any = None) -> list[Any]:
         """Problems belong to a file that was read."""
@@ -167,11 +179,22 @@ class ConsentImportAdmin(Scoped, ModelAdmin[ConsentImport]):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Show it; the page comes anew by itself while something is going on."""
-        answer: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
+        """Show it; while something is going on its progress comes anew by itself."""
         chosen = self.get_object(request, object_id)
-        if chosen is not None and chosen.state in RUNNING:
-            answer.headers["Refresh"] = str(REFRESH_SECONDS)
+        shown = _progress(chosen) if chosen is not None and chosen.state in RUNNING else {}
+        answer: HttpResponse = super().change_view(
+            request, object_id, form_url, {**(extra_context or {}), **shown}
+        )
+        return answer
+
+    def progress_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        """Return the part of the page that changes; at the end the whole, with what can be done."""
+        chosen = self.row_or_404(request, str(pk))
+        if chosen.state in RUNNING:
+            return render(request, "admin/consent/import_progress.html", _progress(chosen))
+        answer = self.change_view(request, str(pk))
+        for name, value in _WHOLE.items():
+            answer.headers[name] = value
         return answer
 
     @action(description="Record", permissions=["record"], url_path="record")
@@ -229,6 +252,10 @@ class ConsentImportAdmin(Scoped, ModelAdmin[ConsentImport]):
     def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
         """The audit trail refers to it; discard it instead."""
         return False
+
+
+def _progress(chosen: ConsentImport) -> dict[str, Any]:
+    return {"running": chosen, "colour": COLOURS[State(chosen.state)]}
 
 
 def counted(counts: Mapping[str, int]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -20,6 +21,7 @@ from consent.models import (
 )
 from consent.transfer import exporting, importing, upload
 from consent.transfer.upload import UploadError
+from orgs import guard
 from orgs.models import AuditEvent
 from tests.factories.consent import ContactFactory
 
@@ -305,19 +307,40 @@ class TestConsole:
 
     def test_a_file_is_uploaded_looked_at_and_recorded(self, admin_client, org):
         answer = self.send(admin_client, org, GOOD + "x,marketing,,,\n")
-        assert answer.headers["Refresh"]
-        run()
         made = ConsentImport.objects.get()
         page = f"/admin/consent/consentimport/{made.pk}"
+        assert "Refresh" not in answer.headers
+        assert f'hx-get="{page}/progress/"' in answer.content.decode()
+        run()
         text = admin_client.get(f"{page}/change/").content.decode()
         assert "1 granted, 1 denied, 1 with mistakes" in text
-        assert "Refresh" not in admin_client.get(f"{page}/change/").headers
+        assert "/progress/" not in text
         assert admin_client.get(f"{page}/record/").status_code == 200
         assert not Consent.objects.exists()
         admin_client.post(f"{page}/record/")
         run()
         assert Consent.objects.count() == 2
         assert "1 granted, 1 denied" in admin_client.get(f"{page}/change/").content.decode()
+
+    def test_its_progress_is_asked_for_without_keeping_the_session_alive(
+        self, admin_client, org, monkeypatch, settings
+    ):
+        self.send(admin_client, org, GOOD)
+        page = f"/admin/consent/consentimport/{ConsentImport.objects.get().pk}/progress/"
+        asked = {"HTTP_HX_REQUEST": "true", "HTTP_X_REQUESTED_WITH": "XMLHttpRequest"}
+        part = admin_client.get(page, **asked)
+        assert "0 of 2 rows" in part.content.decode()
+        assert "Being tried out" in part.content.decode()
+        assert "HX-Retarget" not in part.headers
+        run()
+        # What can be done now is outside of the part: the whole page takes its place.
+        whole = admin_client.get(page, **asked)
+        assert whole.headers["HX-Retarget"] == whole.headers["HX-Reselect"] == "#main"
+        assert "Waits for your word" in whole.content.decode()
+        assert "/record" in whole.content.decode()
+        later = time.time() + settings.OUTBOUND_SESSION_IDLE_SECONDS + 1
+        monkeypatch.setattr(guard.time, "time", lambda: later)
+        assert admin_client.get(page, **asked).status_code == 401
 
     def test_a_file_that_is_none_comes_back_with_the_reason(self, admin_client, org):
         assert "must name the columns" in self.send(admin_client, org, "a,b\n").content.decode()

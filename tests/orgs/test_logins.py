@@ -9,6 +9,7 @@ import pytest
 from axes.models import AccessAttempt
 from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
+from django.http import QueryDict
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
@@ -128,7 +129,41 @@ class TestSession:
         for _ in range(3):
             clock.now += settings.OUTBOUND_SESSION_IDLE_SECONDS // 2
             last = admin_client.get("/admin/", HTTP_X_REQUESTED_WITH="XMLHttpRequest")
-        assert last.status_code == 302
+        assert last.status_code == 401
+
+    @pytest.mark.parametrize(
+        ("shown", "next_page"),
+        [
+            ("http://testserver/admin/orgs/apikey/?q=a&p=2", "/admin/orgs/apikey/?q=a&p=2"),
+            ("http://testserver/admin/orgs/apikey/", "/admin/orgs/apikey/"),
+            ("http://evil.example/admin/", "/admin/"),
+            ("http://testserver//evil.example/", "/admin/"),
+            ("http://testserver/elsewhere/", "/admin/"),
+            ("", "/admin/"),
+        ],
+    )
+    @pytest.mark.parametrize("is_forgotten", [False, True])
+    def test_a_part_of_a_page_leads_to_the_log_in_and_back_to_the_page(
+        self, admin_client, clock, settings, shown, next_page, is_forgotten
+    ):
+        admin_client.get("/admin/")
+        if is_forgotten:
+            Session.objects.all().delete()
+        else:
+            clock.now += settings.OUTBOUND_SESSION_IDLE_SECONDS
+        part = reverse("console:dashboard")
+        answer = admin_client.get(part, HTTP_HX_REQUEST="true", HTTP_HX_CURRENT_URL=shown)
+        assert answer.status_code == 401
+        assert answer.content == b""
+        address, _, query = answer.headers["HX-Redirect"].partition("?")
+        assert address == LOGIN
+        assert QueryDict(query)["next"] == next_page
+
+    def test_a_part_of_a_page_leads_to_the_second_factor_too(self, admin_client, settings):
+        settings.OUTBOUND_TOTP = "required"
+        answer = admin_client.get(reverse("console:dashboard"), HTTP_HX_REQUEST="true")
+        assert answer.status_code == 401
+        assert answer.headers["HX-Redirect"].startswith(reverse("second_factor_set_up"))
 
     def test_ended_ones_are_deleted(self, client, admin_client):
         client.force_login(staff_user())

@@ -20,9 +20,14 @@
     try {
       const answer = await fetch(place.dataset.url, {
         headers: { "X-Requested-With": "XMLHttpRequest" },
-        redirect: "error", // logged out: the log-in page is no dashboard
+        redirect: "error",
         signal: AbortSignal.timeout(PATIENCE_MS),
       });
+      if (answer.status === 401) {
+        // The session has ended; the address comes back here afterwards.
+        location.assign(answer.headers.get("HX-Redirect"));
+        return;
+      }
       if (!answer.ok) {
         throw new Error(String(answer.status));
       }
@@ -32,7 +37,7 @@
     } catch {
       stale.textContent =
         `The server does not answer; these figures are of ${since.toISOString().slice(11, 19)} UTC. ` +
-        "It is asked again by itself; reload the page if you were logged out.";
+        "It is asked again by itself.";
       stale.hidden = false;
     }
     later();
