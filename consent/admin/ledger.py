@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from django.contrib import admin, messages
@@ -21,7 +22,11 @@ from orgs import actors, audit, database, staff
 from orgs.admin import confirming, showing
 from orgs.admin.access import ReadOnly, Scoped, ScopedInline
 from orgs.admin.keyset import ByKey
+from orgs.admin.revealing import revealing
 from orgs.models import Organization
+
+# The latest decisions whose proofs are shown together.
+MOST_PROOFS = 100
 
 
 class ConsentEventInline(ReadOnly, ScopedInline, TabularInline[ConsentEvent, Consent]):
@@ -46,8 +51,18 @@ class ConsentEventInline(ReadOnly, ScopedInline, TabularInline[ConsentEvent, Con
 
     @display(description="Proof")
     def proven_by(self, event: ConsentEvent) -> str:
-        """Return what proves it."""
-        return showing.facts(event.proof)
+        """Return what is kept as proof; what it says is for those who may open it."""
+        return showing.kinds(event.proof)
+
+
+def _proofs(consent: Consent) -> str:
+    """Return what proves each decision: the person's words, addresses, perhaps a phone number."""
+    return "\n\n".join(
+        f"{event.get_status_display()} at {event.occurred_at:%Y-%m-%d %H:%M:%S} UTC\n"
+        + json.dumps(event.proof, ensure_ascii=False, indent=2)
+        for event in consent.events.order_by("-pk")[:MOST_PROOFS]
+        if event.proof
+    )
 
 
 @admin.register(Consent)
@@ -63,6 +78,10 @@ class ConsentAdmin(ByKey, ReadOnly, Scoped, ModelAdmin[Consent]):
     ordering = ["-id"]
     actions = ["revoke_selected"]
     actions_list = ["export_csv"]
+    actions_detail = ["show_proofs"]
+    show_proofs = revealing(
+        "Show the proofs", permission="open", audited_as="consent.proofs_opened", read=_proofs
+    )
     inlines = [ConsentEventInline]
     fields = [
         *("person", "everything", "org", "channel", "purpose", "status", "decided_at"),
@@ -96,8 +115,8 @@ class ConsentAdmin(ByKey, ReadOnly, Scoped, ModelAdmin[Consent]):
 
     @display(description="Proof")
     def proven_by(self, consent: Consent) -> str:
-        """Return what proves the present answer."""
-        return showing.facts(consent.proof)
+        """Return what is kept as proof of the present answer."""
+        return showing.kinds(consent.proof)
 
     @display(description="Queued messages")
     def still_to_cancel(self, consent: Consent) -> str:

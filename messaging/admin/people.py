@@ -25,6 +25,7 @@ from messaging.admin import confirming
 from messaging.models import Erasure, OutboundMessage, ServiceWindow
 from messaging.persons import erasing, exporting
 from orgs import actors, audit, database
+from orgs.admin import showing
 from orgs.admin.access import Scoped
 from orgs.admin.keyset import ByKey
 from orgs.admin.revealing import revealing
@@ -279,7 +280,7 @@ def _history(contact_id: str) -> dict[str, Any]:
                 row.get_status_display(),
                 row.get_source_display(),
                 names[row.actor],
-                ", ".join(f"{name}: {value}" for name, value in row.proof.items()) or "–",
+                showing.kinds(row.proof),
             ]
             for row in rows
         ],

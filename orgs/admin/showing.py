@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 NOTHING = "–"
+_PLAIN = re.compile("[a-z_]{1,24}")
 
 
 def facts(values: Mapping[str, Any] | None) -> str:
@@ -19,6 +21,17 @@ def facts(values: Mapping[str, Any] | None) -> str:
         "", "<dt>{}</dt><dd>{}</dd>", ((_name(n), _text(v)) for n, v in values.items())
     )
     return format_html('<dl class="console-facts">{}</dl>', lines)
+
+
+def kinds(values: Mapping[str, Any] | None) -> str:
+    """Return what a JSON column has something of, and nothing of what that is.
+
+    Clients choose the names too: one that is no plain word may itself tell something.
+    """
+    if not values:
+        return NOTHING
+    known = [name if _PLAIN.fullmatch(name) else "other" for name in values]
+    return ", ".join(sorted(set(map(_name, known))))
 
 
 def link(url: str, text: str) -> SafeString:

@@ -24,13 +24,15 @@ pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
 PHONE = "+12025550123"
 SHOW = "contact-unmasked"
+# What a proof may hold: words, an address, and where a client thought of no name, a number.
+SECRETS = ("Yes, please", "192.0.2.77", "+12025550188")
 
 
 @pytest.fixture
 def person(number) -> Contact:
     contact = ContactFactory(org=number.org, phone=PHONE, bsuid="US.1349")
     at = timezone.now() - timedelta(days=2)
-    proof = {"text": "Yes, please"}
+    proof = {"text": SECRETS[0], "ip": SECRETS[1], SECRETS[2]: "called"}
     entry = ledger.Entry(contact.pk, "WHATSAPP", "marketing", "api", "key:x", at, proof)
     ledger.grant(number.org, [entry])
     MessageFactory(phone_number=number, contact=contact)
@@ -48,8 +50,35 @@ def page(person: Contact, action: str = "change") -> str:
 
 def test_the_page_shows_all_that_belongs_to_the_person(admin_client, person):
     text = admin_client.get(page(person)).content.decode()
-    for shown in ("Granted", "Yes, please", "order_update", "open until"):
+    for shown in ("Granted", "Ip, Other, Text", "order_update", "open until"):
         assert shown in text
+
+
+def test_a_proof_is_told_by_its_kind_until_somebody_who_may_opens_it(client, person):
+    consent = Consent.objects.get()
+    consent_page = reverse("admin:consent_consent_change", args=[consent.pk])
+    show = f"/admin/consent/consent/{consent.pk}/consent-proofs_opened/"
+    rights = ("view_contact", "view_consent")
+    client.force_login(staff_user(*rights))
+    for address in (page(person), consent_page):
+        text = client.get(address).content.decode()
+        assert "Ip, Other, Text" in text
+        assert show.rstrip("/") not in text
+        assert not any(secret in text for secret in SECRETS)
+    assert client.post(show).status_code == 403
+    client.force_login(staff_user(*rights, "open_content"))
+    text = client.get(consent_page).content.decode() + client.get(show).content.decode()
+    assert show.rstrip("/") in text
+    assert not any(secret in text for secret in SECRETS)
+    assert not AuditEvent.objects.filter(action="consent.proofs_opened").exists()
+    answer = client.post(show, {"reason": "a complaint"}).content.decode()
+    assert all(secret in answer for secret in SECRETS)
+    row = AuditEvent.objects.get(action="consent.proofs_opened")
+    assert (row.org, row.target, row.reason) == (
+        person.org,
+        f"consent:{consent.pk}",
+        "a complaint",
+    )
 
 
 def test_phone_and_id_are_masked_until_somebody_asks(admin_client, person):
