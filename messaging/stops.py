@@ -48,12 +48,7 @@ def ask_now(number: PhoneNumber, *, actor: str) -> api.Health:
 
     Returns the answer; raises api.ApiError or DecryptionError when there is none.
     """
-    health = api.fetch_health(
-        settings.WHATSAPP_CLOUD_API_BASE_URL,
-        settings.WHATSAPP_GRAPH_VERSION,
-        number.phone_number_id,
-        number.account.access_token,
-    )
+    health = _fetch(number)
     stopped = Hold.objects.filter(_of_number(number), cause__in=STOPS)
     if health.can_send:
         if holds.lift(stopped, actor=actor, reason="Meta says that it may send."):
@@ -102,11 +97,28 @@ def _ask(hold: Hold) -> api.Health | None:
     number = _numbers(hold).select_related("account").first()
     if number is None:
         return None
-    return api.fetch_health(
-        settings.WHATSAPP_CLOUD_API_BASE_URL,
-        settings.WHATSAPP_GRAPH_VERSION,
-        number.phone_number_id,
-        number.account.access_token,
+    return _fetch(number)
+
+
+def _fetch(number: PhoneNumber) -> api.Health:
+    """Ask Meta about a number; what it said, or why it did not, stays on the number."""
+    try:
+        health = api.fetch_health(
+            settings.WHATSAPP_CLOUD_API_BASE_URL,
+            settings.WHATSAPP_GRAPH_VERSION,
+            number.phone_number_id,
+            number.account.access_token,
+        )
+    except api.ApiError as error:
+        _keep(number, f"Meta did not tell: {error}")
+        raise
+    _keep(number, "It may send." if health.can_send else f"It may not send. {health.reason}")
+    return health
+
+
+def _keep(number: PhoneNumber, said: str) -> None:
+    PhoneNumber.objects.filter(pk=number.pk).update(
+        health_said=said[:500], health_said_at=database.now()
     )
 
 

@@ -41,6 +41,7 @@ class NumberPageAdmin(PhoneNumberAdmin):
     fields = [
         "messages_per_second",
         "is_active",
+        "reason",
         "display_phone_number",
         "verified_name",
         "phone_number_id",
@@ -48,13 +49,18 @@ class NumberPageAdmin(PhoneNumberAdmin):
         "account",
         "created_at",
     ]
-    readonly_fields = fields[2:]
+    readonly_fields = fields[3:]
 
     def get_urls(self) -> list[Any]:
         """Add the button that asks Meta."""
         ask = require_POST(self.admin_site.admin_view(self.ask_meta))
         mine = [path("<int:pk>/ask-meta/", ask, name="messaging_phonenumber_ask_meta")]
         return [*mine, *super().get_urls()]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Ask why only of whoever may change something."""
+        may = self.has_change_permission(request, obj)
+        return [name for name in self.fields if may or name != "reason"]
 
     def add_view(
         self,
@@ -156,12 +162,14 @@ class NumberPageAdmin(PhoneNumberAdmin):
         return self.has_pause_permission(request) and self._is_paused(request, object_id)
 
     def has_close_circuit_permission(self, request: HttpRequest, object_id: Any = None) -> bool:
-        """Say whether the circuit is open, and this person may close it."""
+        """Say whether the circuit is open, and this person reaches all that it stops."""
         if not request.user.has_perm("ratelimit.delete_hold"):
             return False
-        number = self.get_object(request, str(object_id))
-        opened = picture.circuit_of(number) if number is not None else None
-        return opened is not None and staff.reaches(request.user, opened.org_id)
+        number: PhoneNumber | None = self.get_object(request, str(object_id))
+        if number is None or picture.circuit_of(number) is None:
+            return False
+        stopped = PhoneNumber.objects.filter(account__app=number.account.app_id)
+        return staff.visible(stopped, request.user).count() == stopped.count()
 
     def _is_paused(self, request: HttpRequest, object_id: Any) -> bool:
         number = self.get_object(request, str(object_id))

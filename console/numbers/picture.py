@@ -19,6 +19,8 @@ from ratelimit.models import Hold
 # Lines of the history; webhooks looked through for one of this app.
 LINES = 10
 DELIVERIES = 1000
+# How the trail names a number that was changed on its page.
+_FORM = "phonenumber"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ def draw(number: PhoneNumber, user: staff.User) -> Picture:
     account = number.account
     queued = queue.depth({number.org_id}).by_number.get(number.pk, 0)
     targets = [f"{scope}:{key}" for scope, key in holding.scopes(number)]
+    targets.append(f"{_FORM}:{number.pk}")  # what was changed of the number itself
     return Picture(
         row=numbers.one(number, queued, active, now),
         is_slowed=rules.recovered(number.rate_share, number.rate_lowered_at, now)
@@ -95,14 +98,25 @@ def _history(targets: Sequence[str], user: staff.User) -> list[Line]:
 
 
 def _what(event: AuditEvent) -> str:
+    if event.action == f"{_FORM}.changed":
+        return f"Changed: {_changes(event)}"
     done = event.action.replace(".", " ").replace("_", " ").capitalize()
     cause = str((event.before or {}).get("cause", ""))
     causes: dict[str, str] = dict(Hold.Cause.choices)
     return f"{done}: {causes.get(cause, cause).lower()}" if cause else done
 
 
+def _changes(event: AuditEvent) -> str:
+    before, after = event.before or {}, event.after or {}
+    return ", ".join(
+        f"{name.replace('_', ' ')} {before[name]} → {after.get(name)}" for name in sorted(before)
+    )
+
+
 def _on(target: str) -> str:
     kind, _, key = target.partition(":")
+    if kind == _FORM:
+        return str(Hold.Scope.NUMBER.label)
     scopes: dict[str, str] = dict(Hold.Scope.choices)
     return f"{scopes.get(kind, kind)} {key}"
 

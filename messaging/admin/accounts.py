@@ -8,18 +8,19 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.utils import unquote
+from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminPasswordWidget
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminTextInputWidget
 
 from messaging import connect, holding, stops
 from messaging.admin.pausing import Pausable
 from messaging.admin.templates import QUALITY_COLOURS
 from messaging.models import BusinessAccount, MetaApp, PhoneNumber
 from messaging.providers.whatsapp.api import ApiError
-from orgs import audit, database
+from orgs import audit, database, staff
 from orgs.admin.access import OfInstallation, Scoped
 from ratelimit import holds
 
@@ -92,24 +93,33 @@ class BusinessAccountForm(_SecretForm):
 
 
 class _Audited(Scoped, ModelAdmin[Any]):
-    """Saves leave an audit row that names the changed fields, never a secret's value."""
+    """Saves leave an audit row with the old and the new values, never a secret's."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        """Save and record who changed which fields."""
+        """Save and record who changed what from what, and why if the form asks."""
         super().save_model(request, obj, form, change)
+        secret = set(getattr(form, "secret_fields", ()))
+        changed = [name for name in form.changed_data if name != "reason"]
+        plain = [name for name in changed if name not in secret]
+        after = {name: _plain(form.cleaned_data[name]) for name in plain}
         audit.record(
             [
                 audit.Entry(
                     org_id=getattr(obj, "org_id", None),
-                    actor=f"user:{request.user.pk}",
+                    actor=staff.actor(request.user),
                     action=f"{self.opts.model_name}.{'changed' if change else 'created'}",
                     target=f"{self.opts.model_name}:{obj.pk}",
-                    reason="",
-                    before=None,
-                    after={"fields": sorted(form.changed_data)},
+                    reason=form.cleaned_data.get("reason", ""),
+                    before={name: form.initial.get(name) for name in plain} if change else None,
+                    after=after | {name: "replaced" for name in changed if name in secret},
                 )
             ]
         )
+
+
+def _plain(value: Any) -> Any:
+    """Return a value of a form as JSON takes it: of a row its key."""
+    return value.pk if isinstance(value, Model) else value
 
 
 @admin.register(MetaApp)
@@ -188,9 +198,32 @@ class BusinessAccountAdmin(_Audited):
         return False
 
 
+class PhoneNumberForm(forms.ModelForm):  # type: ignore[type-arg]  # Django's form takes no argument at run time
+    """What staff may change of a number, and why: it slows or stops what is sent."""
+
+    reason = forms.CharField(
+        required=False,
+        max_length=500,
+        label="Reason (kept in the audit trail)",
+        widget=UnfoldAdminTextInputWidget,
+    )
+
+    class Meta:
+        model = PhoneNumber
+        fields = ["messages_per_second", "is_active"]
+
+    def clean(self) -> dict[str, Any]:
+        """Ask why of whoever has changed something."""
+        cleaned = super().clean() or {}
+        if set(self.changed_data) - {"reason"} and not cleaned.get("reason"):
+            self.add_error("reason", "Say why, so that others can follow it later.")
+        return cleaned
+
+
 class PhoneNumberAdmin(Pausable, _Audited):
     """The list of the numbers we send from, with what holds them; the console adds their page."""
 
+    form = PhoneNumberForm
     list_display = ["name", "verified_name", "org", "quality", "messages_per_second"]
     list_filter = ["org", "is_active"]
     list_select_related = ["org", "account__app"]

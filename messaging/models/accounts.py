@@ -171,6 +171,15 @@ class PhoneNumber(models.Model):
     )
     rate_lowered_at = models.DateTimeField(null=True, blank=True, editable=False)
     is_active = models.BooleanField(default=True, help_text="An inactive number sends nothing.")
+    health_said = models.CharField(
+        max_length=500,
+        blank=True,
+        default="",
+        db_default="",
+        editable=False,
+        help_text="What Meta last said of its health, or why it did not.",
+    )
+    health_said_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TenantQuerySet["PhoneNumber"].as_manager()

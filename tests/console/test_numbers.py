@@ -17,7 +17,11 @@ from orgs.models import AuditEvent
 from ratelimit import holds
 from ratelimit.holds import HoldRequest
 from ratelimit.models import FailureStreak, Hold
-from tests.factories.messaging import BusinessAccountFactory, MetaAppFactory
+from tests.factories.messaging import (
+    BusinessAccountFactory,
+    MetaAppFactory,
+    PhoneNumberFactory,
+)
 from tests.factories.orgs import staff_user
 from tests.messaging.providers.servers import answer, read_request, serving
 
@@ -200,14 +204,18 @@ class TestThePageOfANumber:
         client.post(resume, {"confirmed": "yes", "reason": "r"})
         assert Hold.objects.get().cause == Hold.Cause.BILLING
 
-    def test_asking_meta_lifts_a_stop_or_says_why_not(self, client, staff, number, meta):
+    def test_asking_meta_lifts_a_stop_or_says_why_not(self, client, staff, number, meta, page_url):
         ask = reverse("admin:messaging_phonenumber_ask_meta", args=[number.pk])
         number.account.access_token = "good"
         number.account.save()
         stop(number, Hold.Cause.BILLING)
         stop(number, Hold.Cause.PAUSED_BY_STAFF)
         meta |= BLOCKED
+        assert 'id="health"' not in client.get(page_url).content.decode()
         assert "No payment method." in client.post(ask, follow=True).content.decode()
+        # The message above is seen once; what Meta said stays.
+        later = client.get(page_url).content.decode()
+        assert "It may not send. WABA blocked. No payment method." in later
         assert Hold.objects.get(cause="billing").detail == "WABA blocked. No payment method."
         meta |= NUMBER
         client.post(ask)
@@ -231,8 +239,50 @@ class TestThePageOfANumber:
         assert not FailureStreak.objects.exists()
         assert AuditEvent.objects.get(action="hold.lifted").reason == "Meta is back"
 
+    def test_that_meta_does_not_answer_is_kept_too(self, client, staff, number, meta, page_url):
+        number.account.access_token = "withdrawn"
+        number.account.save()
+        client.post(reverse("admin:messaging_phonenumber_ask_meta", args=[number.pk]))
+        assert "Meta did not tell: error 190" in PhoneNumber.objects.get().health_said
+
+    @pytest.mark.parametrize("is_shared", [False, True])
+    def test_whoever_is_limited_closes_the_circuit_of_an_app_that_is_theirs_alone(
+        self, client, org, other_org, number, page_url, is_shared
+    ):
+        app = number.account.app
+        PhoneNumberFactory(org=org, account__app=app)
+        if is_shared:
+            PhoneNumberFactory(org=other_org, account__app=app)
+        request = HoldRequest("app", app.app_id, circuit.UNAVAILABLE, None)
+        holds.place([request], timezone.now())
+        client.force_login(staff_user("view_phonenumber", "delete_hold", orgs=(org,)))
+        assert ("Close circuit" in client.get(page_url).content.decode()) is not is_shared
+        url = reverse("admin:messaging_phonenumber_close_circuit", args=[number.pk])
+        answer = client.post(url, {"confirmed": "yes", "reason": "Meta is back"})
+        assert answer.status_code == (403 if is_shared else 302)
+        assert Hold.objects.exists() is is_shared
+
     def test_its_organisation_and_account_stay(self, client, staff, number, other_org, page_url):
-        fields = {"messages_per_second": 20, "is_active": "on", "org": other_org.pk}
+        fields = {"messages_per_second": 20, "is_active": "on", "org": other_org.pk, "reason": "r"}
         client.post(page_url, fields)
         fresh = PhoneNumber.objects.get()
         assert (fresh.messages_per_second, fresh.org_id) == (20, number.org_id)
+
+    def test_a_change_wants_a_reason_and_is_audited_with_what_was_before(
+        self, client, staff, number, page_url
+    ):
+        fields = {"messages_per_second": 20}  # and is_active no more
+        assert "Say why" in client.post(page_url, fields).content.decode()
+        assert PhoneNumber.objects.get().is_active
+        client.post(page_url, {**fields, "reason": "the shop closes"})
+        changed = AuditEvent.objects.get(action="phonenumber.changed")
+        assert changed.before == {"messages_per_second": 1000, "is_active": True}
+        assert changed.after == {"messages_per_second": 20, "is_active": False}
+        assert (changed.reason, changed.org) == ("the shop closes", number.org)
+        page = client.get(page_url).content.decode()
+        assert "is active True → False, messages per second 1000 → 20" in page
+        assert "the shop closes" in page
+
+    def test_whoever_may_only_look_is_not_asked_why(self, client, org, page_url):
+        client.force_login(staff_user("view_phonenumber", orgs=(org,)))
+        assert "Reason" not in client.get(page_url).content.decode()

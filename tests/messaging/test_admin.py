@@ -276,7 +276,7 @@ class TestSecrets:
         assert BusinessAccount.objects.get(pk=account.pk).access_token == "fresh-token"
         audit = AuditEvent.objects.get(action="businessaccount.changed")
         assert "fresh-token" not in str(audit.after)
-        assert "access_token" in audit.after["fields"]
+        assert audit.after == {"access_token": "replaced"}
 
 
 @pytest.mark.postgres

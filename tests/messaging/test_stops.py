@@ -84,6 +84,9 @@ def test_meta_saying_available_lifts_the_stop_and_the_queue_goes(graph, stopped,
         assert stops.probe_due() == 1
     assert f"/{number.phone_number_id}?fields=health_status".encode() in asked[0]
     assert not Hold.objects.exists()
+    kept = PhoneNumber.objects.get()
+    assert kept.health_said == "It may send."
+    assert timezone.now() - kept.health_said_at < timedelta(minutes=1)
     assert AuditEvent.objects.get(action="hold.lifted").actor == "system:health_status"
     assert send_due() == 1
 
@@ -96,6 +99,7 @@ def test_any_other_answer_keeps_it_and_says_why(graph, stopped, content, told):
         stops.probe_due()
     hold = Hold.objects.get()
     assert told in hold.detail
+    assert told in PhoneNumber.objects.get().health_said
     assert hold.probes == 1
     assert hold.probe_at > timezone.now() + timedelta(minutes=10)
     assert send_due() == 0
