@@ -17,6 +17,7 @@ from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from consent.models import ConsentImport, ConsentPolicy, ImportProblem
+from console.testing.sending import REFERENCE
 from messaging import operations, pausing
 from messaging.dead_letters.selection import Selection
 from messaging.models import (
@@ -112,6 +113,7 @@ def _of_messages(number: PhoneNumber, client, by: Instruction) -> dict[str, str]
     running = _operation(by, state="RUNNING", counts={"requeued": 371, "no_consent": 29})
     stopped = _operation(by, state="STOPPED", counts={"requeued": 80})
     failed = _failed[0]
+    tried = MessageFactory(phone_number=number, reference=REFERENCE, status=Status.SENT)
     message = "messaging_outboundmessage_{}".format
     return {
         "message-queued": f"{address(message('change'), queued.pk)}?explain=1",
@@ -120,12 +122,14 @@ def _of_messages(number: PhoneNumber, client, by: Instruction) -> dict[str, str]
         "message-requeue": address(message("requeue_one"), failed.pk),
         "message-cancel": address(message("cancel_one"), queued.pk),
         "message-recipient": address(message("show_recipient"), failed.pk),
+        "test-message-sent": reverse("console:test-sent", args=[tried.pk]),
         "operation-running": address("messaging_bulkoperation_change", running.pk),
         "operation-stopped": address("messaging_bulkoperation_change", stopped.pk),
         "contact": address("consent_contact_change", queued.contact_id),
         "contact-decide": address("consent_contact_record_decision", queued.contact_id),
         "contact-erase": address("consent_contact_erase", queued.contact_id),
         "consent": address("consent_consent_change", queued.contact.consents.get().pk),
+        "consent-proofs": address("consent_consent_show_proofs", queued.contact.consents.get().pk),
     }
 
 
@@ -304,6 +308,7 @@ def _of_people(number: PhoneNumber, staff: AbstractBaseUser) -> dict[str, str]:
         "import-ready": address("consent_consentimport_change", ready),
         "import-record": address("consent_consentimport_record", ready),
         "import-discard": address("consent_consentimport_discard", ready),
+        "import-recording": address("consent_consentimport_change", imports["RECORDING"].pk),
         "import-done": address("consent_consentimport_change", imports["DONE"].pk),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser import pages
+from tests.browser import pages, scene_steps
 from tests.browser.scene import scene as scene
 
 pytestmark = pytest.mark.full
@@ -22,9 +22,7 @@ def test_no_page_has_a_serious_fault(open_page, staff, scene, settings, theme):
     settings.OUTBOUND_TOTP = "optional"
     page = open_page(staff, color_scheme=theme)
     faults: dict[str, set[str]] = {}
-    for name, address in scene.items():
-        page.goto(address)
-        page.wait_for_load_state("load")
+    for name in scene_steps.visits(page, scene):
         for violation in Axe().run(page, options=AXE).response["violations"]:
             if violation["impact"] not in SERIOUS:
                 continue
@@ -42,9 +40,7 @@ def test_no_page_is_wider_than_a_phone(open_page, staff, scene, settings):
     settings.OUTBOUND_TOTP = "optional"
     page = open_page(staff, viewport=pages.NARROW)
     wide = {}
-    for name, address in scene.items():
-        page.goto(address)
-        page.wait_for_load_state("load")
+    for name in scene_steps.visits(page, scene):
         width = page.evaluate("document.documentElement.scrollWidth")
         if width > pages.NARROW["width"]:
             wide[name] = width

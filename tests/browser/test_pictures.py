@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from messaging.management.demo.scenarios import REVOKED, SCENARIOS, WITHOUT_CONSENT, body
-from tests.browser import pages
+from tests.browser import pages, scene_steps
 from tests.browser.scene import scene as scene
 from tests.e2e.stack import Stack
 
@@ -87,16 +87,14 @@ def test_pictures_of_every_page(open_page, staff, scene: dict[str, str], theme, 
     settings.OUTBOUND_TOTP = "optional"
     page = open_page(staff, viewport=viewport, color_scheme=theme)
     size = "phone" if viewport == pages.NARROW else theme
-    for name, address in scene.items():
-        page.set_viewport_size(viewport)
-        page.goto(address)
-        page.wait_for_load_state("load")
+    for name in scene_steps.visits(page, scene):
         # A window as tall as the page: what is fixed at its end hides nothing.
         tall = page.evaluate(
             "Math.max(...[...document.querySelectorAll('*')].map(e => e.scrollHeight))"
         )
         page.set_viewport_size({**viewport, "height": max(viewport["height"], min(tall, 4000))})
         pages.picture(page, f"pages/{name}-{size}", whole=False)
+        page.set_viewport_size(viewport)
 
 
 def _discard_some(page: Page) -> None:
