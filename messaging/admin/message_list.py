@@ -20,7 +20,8 @@ from messaging.models import OutboundMessage
 from messaging.states import Status
 from messaging.waiting import Board
 from orgs import database, staff
-from orgs.admin.keyset import KeysetChangeList
+from orgs.admin import keyset
+from orgs.admin.keyset import FarEnd, KeysetChangeList
 from orgs.ids import time_of
 from orgs.models import Organization
 
@@ -36,13 +37,11 @@ class MessageChangeList(KeysetChangeList):
     """The list with its filters; the newest messages first."""
 
     of_org: int | None = None
-    is_limited = False  # to some organisations: those of others lie between
     # What is selected is what is seen: there is no "all that match" here.
     selects_all = False
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> Any:
         """Take the position out of the parameters, then filter as every list does."""
-        self.is_limited = not staff.reaches_all(request.user)
         self.of_org = self._one_org(request)
         return super().get_queryset(request, exclude_parameters)
 
@@ -100,8 +99,7 @@ class MessageChangeList(KeysetChangeList):
     def may_look_long(self) -> bool:
         """Say whether matches may lie far apart, with no index that leads from one to the next."""
         led_to = {"org", "since", "day"}
-        among_others = self.is_limited and self.of_org is None
-        return bool(self.query or among_others) or any(
+        return bool(self.query or self._of_some) or any(
             value not in ("", [""])
             for name, value in self.get_filters_params().items()
             if name not in led_to
@@ -118,18 +116,39 @@ class MessageChangeList(KeysetChangeList):
 
     def older_than(self, rows: Any, place: uuid.UUID) -> Any:
         """Keep what follows that message in the list."""
-        if not self.of_org:
-            return rows.filter(pk__lt=place)
-        at = _created_at(place)
-        # Said so that the index finds its place by the time alone.
-        return rows.filter(created_at__lte=at).exclude(created_at=at, pk__gte=place)
+        return _older_by_time(rows, place) if self.of_org else super().older_than(rows, place)
 
     def newer_than(self, rows: Any, place: uuid.UUID) -> Any:
         """Keep what comes before that message in the list."""
-        if not self.of_org:
-            return rows.filter(pk__gt=place)
-        at = _created_at(place)
-        return rows.filter(created_at__gte=at).exclude(created_at=at, pk__lte=place)
+        return _newer_by_time(rows, place) if self.of_org else super().newer_than(rows, place)
+
+    def far_end(self) -> FarEnd | None:
+        """Return where a look ends, without a look at other organisations' messages.
+
+        Their ids stay untold. Each organisation has an index of its own, and an equal share of the
+        look is spent on it.
+        """
+        if not self._of_some:
+            return super().far_end()
+        share = max(1, keyset.LOOKED_AT // len(self._of_some))
+        lasts: list[uuid.UUID] = []
+        for org in self._of_some:
+            rows: Any = OutboundMessage.objects.filter(org=org).order_by("-created_at", "-pk")
+            if self.after:
+                rows = _newer_by_time(rows, self.after).reverse()
+            elif self.before:
+                rows = _older_by_time(rows, self.before)
+            lasts += rows.values_list("pk", flat=True)[share - 1 : share]
+        if not lasts:
+            return None
+        # The nearest of the ends: up to there every organisation was looked at.
+        last, step = (min(lasts), 1) if self.after else (max(lasts), -1)
+        return FarEnd(last, uuid.UUID(int=last.int + step))
+
+    @property
+    def _of_some(self) -> frozenset[int]:
+        """Return the organisations of somebody limited to several: those of others lie between."""
+        return self.reach or frozenset() if self.of_org is None else frozenset()
 
     def _among(self, ids: Sequence[uuid.UUID]) -> list[OutboundMessage]:
         """Do the same when all ids are known already."""
@@ -146,6 +165,17 @@ class MessageChangeList(KeysetChangeList):
     def what(self) -> str:
         """Return what is listed, whichever list of messages this is."""
         return "message" if self.counted == 1 else "messages"
+
+
+def _older_by_time(rows: Any, place: uuid.UUID) -> Any:
+    """Keep one organisation's messages before a place: by the time alone its index finds it."""
+    at = _created_at(place)
+    return rows.filter(created_at__lte=at).exclude(created_at=at, pk__gte=place)
+
+
+def _newer_by_time(rows: Any, place: uuid.UUID) -> Any:
+    at = _created_at(place)
+    return rows.filter(created_at__gte=at).exclude(created_at=at, pk__lte=place)
 
 
 def _created_at(place: uuid.UUID) -> datetime:

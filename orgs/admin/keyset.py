@@ -106,7 +106,7 @@ class KeysetChangeList(ChangeList):
         """Return the rows of the page."""
         self.counted, self.is_estimate = database.estimate(self.queryset), True
         rows = self.queryset
-        end = self._far_end() if self.may_look_long else None
+        end = self.far_end() if self.may_look_long else None
         if end is not None:
             rows = self._beyond(rows, end.next)
         page = self.cut(self._beside(rows))
@@ -188,7 +188,7 @@ class KeysetChangeList(ChangeList):
         """Keep what comes before that place in the direction in which the page is read."""
         return self.older_than(rows, place) if self.after else self.newer_than(rows, place)
 
-    def _far_end(self) -> FarEnd | None:
+    def far_end(self) -> FarEnd | None:
         """Return where a look at LOOKED_AT rows ends; None when that takes in all."""
         rows = self._from_here(self.whole().order_by(*self.queryset.query.order_by))
         found = list(rows.values_list("pk", flat=True)[LOOKED_AT - 1 : LOOKED_AT + 1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from datetime import timedelta
 
 import pytest
@@ -14,10 +15,12 @@ from messaging import waiting
 from messaging.models import OutboundMessage
 from messaging.states import Status
 from orgs.admin import keyset
+from orgs.ids import first_uuid7
 from ratelimit import holds
 from ratelimit.holds import HoldRequest
 from ratelimit.models import Hold
 from tests.factories.messaging import MessageFactory, PhoneNumberFactory, TemplateFactory
+from tests.factories.orgs import staff_user
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
@@ -155,6 +158,37 @@ def test_a_rare_match_is_looked_for_a_stretch_at_a_time(client, number, monkeypa
         found = [message.pk for message in cl.result_list]
     assert found == [rare.pk]
     assert looks == 3
+
+
+def test_looking_further_back_carries_no_message_of_another_organisation(
+    client, number, other_org, monkeypatch
+):
+    monkeypatch.setattr(keyset, "LOOKED_AT", 8)
+    third, theirs = PhoneNumberFactory(), PhoneNumberFactory(org=other_org)
+    at = timezone.now() - timedelta(hours=1)
+
+    def made(of, place: int, **fields) -> uuid.UUID:
+        """Make one whose id tells when it was accepted, as intake does."""
+        when = at + timedelta(seconds=place)
+        pk = first_uuid7(when)
+        MessageFactory(phone_number=of, at=when, id=pk, status=Status.SENT, **fields)
+        return pk
+
+    rare = [made(number, 0, priority=30), made(third, 1, priority=30)]
+    for place in range(2, 32):
+        made((number, theirs, third, theirs, theirs)[place % 5], place)
+    client.force_login(staff_user("view_outboundmessage", orgs=(number.org, third.org)))
+    found, cl = listed(client, priority="30")
+    told = []
+    while cl.further_url and len(told) < 20:
+        told.append(uuid.UUID(cl.further))
+        cl = client.get(LIST + cl.further_url).context["cl"]
+        found += [message.pk for message in cl.result_list]
+    assert found == rare[::-1]  # each once
+    assert len(told) > 1
+    orgs = OutboundMessage.objects.filter(pk__in=told).values_list("org", flat=True)
+    assert len(orgs) == len(told)
+    assert set(orgs) <= {number.org_id, third.org_id}
 
 
 def test_choices_come_from_small_tables(client, number):
