@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import phonenumbers
 
 LONGEST = 40
 _MASK = "•••"
+_TYPED = re.compile(r"[+(]*[0-9][0-9 ()./\u00a0-]*")
+_NO_DIGITS = re.compile(r"[^0-9]")
 
 
 def to_e164(text: str) -> str:
@@ -30,6 +34,22 @@ def to_e164(text: str) -> str:
         message = "This phone number does not exist in its country's numbering plan."
         raise ValueError(message)
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def searched(text: str) -> str:
+    """Return the number that somebody looks for, in E.164; "" when it is none.
+
+    People type what stands on a letter: without the plus, with 00 before the country code, with
+    spaces and brackets. Only a search may guess so: it reaches nobody.
+    """
+    trimmed = text.strip()
+    if not _TYPED.fullmatch(trimmed):
+        return ""
+    digits = _NO_DIGITS.sub("", trimmed)
+    try:
+        return to_e164("+" + (digits.removeprefix("00")))
+    except ValueError:
+        return ""
 
 
 def mask(recipient: str) -> str:

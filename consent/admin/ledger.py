@@ -16,7 +16,7 @@ from unfold.decorators import action, display
 
 from consent import contacts, ledger, taking
 from consent.models import Consent, ConsentEvent, Contact, Decision, Source
-from consent.phones import mask, to_e164
+from consent.phones import mask, searched
 from consent.transfer import exporting
 from orgs import actors, audit, database, staff
 from orgs.admin import confirming, showing
@@ -73,7 +73,7 @@ class ConsentAdmin(ByKey, ReadOnly, Scoped, ModelAdmin[Consent]):
     list_filter = ["status", "purpose", "org"]
     list_select_related = ["org", "contact"]
     search_fields = ["contact__phone"]
-    search_help_text = "Phone number in E.164; exact."
+    search_help_text = "Phone number with its country code; exact."
     led_to = frozenset({"org"})
     ordering = ["-id"]
     actions = ["revoke_selected"]
@@ -96,11 +96,11 @@ class ConsentAdmin(ByKey, ReadOnly, Scoped, ModelAdmin[Consent]):
         """Find by the whole phone number."""
         if not search_term.strip():
             return queryset, False
-        try:
-            people = Contact.objects.filter(contacts.anywhere(phone=to_e164(search_term)))
-            return queryset.filter(contact__in=people.values("pk")), False
-        except ValueError:
+        phone = searched(search_term)
+        if phone is None:
             return queryset.none(), False
+        people = Contact.objects.filter(contacts.anywhere(phone=phone))
+        return queryset.filter(contact__in=people.values("pk")), False
 
     @display(description="Person", ordering="contact")
     def person(self, consent: Consent) -> str:

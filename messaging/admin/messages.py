@@ -18,7 +18,7 @@ from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from consent.phones import mask, to_e164
+from consent.phones import mask, searched
 from messaging import operations, queries
 from messaging.admin import confirming, message_filters
 from messaging.admin.discarding import Discarding
@@ -88,7 +88,9 @@ class OutboundMessageAdmin(Discarding, ByKey, ReadOnly, Scoped, ModelAdmin[Outbo
     list_per_page = 25  # drawing the lines takes longer than finding them
     when_empty = "Nothing was sent yet. Use the API, or send a test message."
     search_fields = ["id"]
-    search_help_text = "Message id, wamid, phone number (E.164) or your reference; exact."
+    search_help_text = (
+        "Message id, wamid, phone number with its country code, or your reference; exact."
+    )
     actions = ["requeue_selected", "cancel_selected"]
     actions_detail = [
         *("requeue_one", "cancel_one", "discard_one", "restore_one"),
@@ -288,10 +290,8 @@ def _matches(term: str) -> Q:
         return Q(pk=uuid.UUID(term))
     except ValueError:
         pass
-    if term.startswith("+"):
-        try:
-            return Q(to_recipient=to_e164(term))
-        except ValueError:
-            return Q(pk__in=[])
     # The index has only those that are not empty.
-    return Q(reference=term) & ~Q(reference="")
+    of_reference = Q(reference=term) & ~Q(reference="")
+    phone = searched(term)
+    # Digits may be either.
+    return Q(to_recipient=phone) | of_reference if phone else of_reference

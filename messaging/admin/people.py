@@ -19,7 +19,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from consent import contacts, quiet, suspects
 from consent.admin import decisions
 from consent.models import Consent, ConsentEvent, Contact
-from consent.phones import mask, to_e164
+from consent.phones import mask, searched
 from messaging import windows
 from messaging.admin import confirming
 from messaging.models import Erasure, OutboundMessage, ServiceWindow
@@ -85,7 +85,7 @@ class ContactAdmin(ByKey, Scoped, ModelAdmin[Contact]):
     list_filter = ["org", SuspectFilter]
     list_select_related = ["org"]
     search_fields = ["phone"]
-    search_help_text = "Phone number in E.164, or BSUID; exact."
+    search_help_text = "Phone number with its country code, or BSUID; exact."
     ordering = ["-id"]
     when_empty = "People come with the first consent or message."
     fields = [
@@ -115,12 +115,9 @@ class ContactAdmin(ByKey, Scoped, ModelAdmin[Contact]):
         term = search_term.strip()
         if not term:
             return queryset, False
-        if not term.startswith("+"):
-            return queryset.filter(contacts.anywhere(bsuid=term)), False
-        try:
-            return queryset.filter(contacts.anywhere(phone=to_e164(term))), False
-        except ValueError:
-            return queryset.none(), False
+        phone = searched(term)
+        named = contacts.anywhere(phone=phone) if phone else contacts.anywhere(bsuid=term)
+        return queryset.filter(named), False
 
     def get_fields(self, _request: HttpRequest, obj: Contact | None = None) -> list[str]:
         """Say when somebody was erased, or into whom merged, only of those who were."""

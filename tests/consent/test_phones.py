@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consent.phones import mask, to_e164
+from consent.phones import mask, searched, to_e164
 
 pytestmark = pytest.mark.core
 
@@ -20,6 +20,29 @@ pytestmark = pytest.mark.core
 )
 def test_a_number_is_brought_into_e164(text, wanted):
     assert to_e164(text) == wanted
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "+12025550123",
+        "12025550123",
+        "0012025550123",
+        " 1 202 555 0123 ",
+        "+1 (202) 555-0123",
+        "(001) 202.555.0123",
+        "1\u00a0202\u00a0555\u00a00123",
+    ],
+)
+def test_whoever_searches_may_write_a_number_as_it_stands_on_a_letter(text):
+    assert searched(text) == "+12025550123"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "+", "order-1042", "1042", "2025550123x", "wamid.1", "x" * 99]
+)
+def test_what_is_no_number_is_none_to_search_for(text):
+    assert searched(text) == ""
 
 
 @pytest.mark.parametrize(

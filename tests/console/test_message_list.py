@@ -160,6 +160,19 @@ def test_a_rare_match_is_looked_for_a_stretch_at_a_time(client, number, monkeypa
     assert looks == 3
 
 
+@pytest.mark.parametrize("typed", ["+1 202 555 0123", "12025550123", "00 1 (202) 555-0123"])
+def test_a_phone_number_is_found_as_people_write_it(client, number, typed):
+    wanted = MessageFactory(phone_number=number, contact__phone="+12025550123")
+    MessageFactory(phone_number=number)
+    assert listed(client, q=typed)[0] == [wanted.pk]
+
+
+def test_digits_may_be_a_reference_as_well(client, number):
+    wanted = MessageFactory(phone_number=number, reference="12025550123")
+    MessageFactory(phone_number=number)
+    assert listed(client, q="12025550123")[0] == [wanted.pk]
+
+
 def test_looking_further_back_carries_no_message_of_another_organisation(
     client, number, other_org, monkeypatch
 ):
