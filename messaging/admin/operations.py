@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -35,6 +36,13 @@ COLOURS = {
     State.DONE: "success",
     State.FAILED: "danger",
 }
+
+_STEPS = {
+    "stop": "The workers do no more of it. What is done stays done, and it can go on later.",
+    "go on": "The workers go on where it stopped, with the messages that still match.",
+}
+
+Step = Callable[..., bool]
 
 
 @admin.register(BulkOperation)
@@ -87,8 +95,8 @@ class BulkOperationAdmin(ReadOnly, Scoped, ModelAdmin[BulkOperation]):
         name = "messaging_bulkoperation_{}".format
         return [
             path("<uuid:pk>/progress/", view(self.progress_view), name=name("progress")),
-            path("<uuid:pk>/stop/", view(require_POST(self.stop_view)), name=name("stop")),
-            path("<uuid:pk>/resume/", view(require_POST(self.resume_view)), name=name("resume")),
+            path("<uuid:pk>/stop/", view(self.stop_view), name=name("stop")),
+            path("<uuid:pk>/resume/", view(self.resume_view), name=name("resume")),
             path("<uuid:pk>/undo/", view(require_POST(self.undo_view)), name=name("undo")),
             *super().get_urls(),
         ]
@@ -117,12 +125,12 @@ class BulkOperationAdmin(ReadOnly, Scoped, ModelAdmin[BulkOperation]):
         return render(request, "admin/messaging/operation_progress.html", context)
 
     def stop_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        """Let the workers do no more of it."""
-        return self._step(request, pk, bulk.stop)
+        """Ask for a reason; then let the workers do no more of it."""
+        return self._step(request, pk, "stop", bulk.stop)
 
     def resume_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
-        """Let the workers go on with it."""
-        return self._step(request, pk, bulk.resume)
+        """Ask for a reason; then let the workers go on with it."""
+        return self._step(request, pk, "go on", bulk.resume)
 
     def undo_view(self, request: HttpRequest, pk: Any) -> HttpResponse:
         """Have what it discarded restored; go on to the progress of that."""
@@ -145,9 +153,18 @@ class BulkOperationAdmin(ReadOnly, Scoped, ModelAdmin[BulkOperation]):
             self.message_user(request, problem, messages.WARNING)
         return redirect("admin:messaging_bulkoperation_change", operation.pk)
 
-    def _step(self, request: HttpRequest, pk: Any, step: Any) -> HttpResponse:
+    def _step(self, request: HttpRequest, pk: Any, verb: str, step: Step) -> HttpResponse:
         operation = self._found(request, pk, to_act=True)
-        if not step(operation, actor=staff.actor(request.user), reason="In the console."):
+        confirmed = confirming.instruction(request)
+        if confirmed is None:
+            plan = confirming.Plan(
+                verb=verb,
+                title=f"{verb.capitalize()}: {operation.get_kind_display()}",
+                explanation=_STEPS[verb],
+                ids=[operation.pk],
+            )
+            return confirming.page(self, request, plan)
+        if not step(operation, actor=confirmed.actor, reason=confirmed.reason):
             self.message_user(request, "It had moved on already.", messages.WARNING)
         return redirect("admin:messaging_bulkoperation_change", operation.pk)
 

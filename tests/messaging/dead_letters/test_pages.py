@@ -17,6 +17,7 @@ from messaging import stock
 from messaging.admin import badges
 from messaging.models import BulkOperation, Discard, OutboundMessage
 from messaging.states import Status
+from orgs.models import AuditEvent
 from tests.factories.messaging import PhoneNumberFactory
 from tests.factories.orgs import staff_user
 from tests.messaging.dead_letters.cast import dead, discard_all, requeue_all, statuses, work
@@ -145,16 +146,23 @@ class TestRequeueAll:
 
 
 class TestOperation:
-    def test_it_is_stopped_and_resumed(self, client, staff, number):
+    def test_it_is_stopped_and_resumed_each_with_a_reason(self, client, staff, number):
         dead(number, 2)
         operation = requeue_all()
-        assert client.get(page_of(operation, "stop")).status_code == 405
-        assert "Stopped" in text_of(client.post(page_of(operation, "stop"), follow=True))
-        text = text_of(client.post(page_of(operation, "stop"), follow=True))
-        assert "It had moved on already." in text
-        client.post(page_of(operation, "resume"))
+        stop, resume = page_of(operation, "stop"), page_of(operation, "resume")
+        assert f'href="{stop}"' in text_of(client.get(page_of(operation)))
+        for answer in (client.get(stop), client.post(stop, {"confirmed": "yes", "reason": " "})):
+            assert "Reason (kept in the audit trail)" in text_of(answer)
+        assert BulkOperation.objects.get().state == "RUNNING"
+        given = {"confirmed": "yes", "reason": "wrong template"}
+        assert "Stopped" in text_of(client.post(stop, given, follow=True))
+        assert "It had moved on already." in text_of(client.post(stop, given, follow=True))
+        client.post(resume, {"confirmed": "yes", "reason": "it was right"})
         work()
         assert statuses() == {"QUEUED": 2}
+        steps = AuditEvent.objects.filter(action__startswith="dead_letters.requeue_").order_by("pk")
+        reasons = {step.action.rpartition("_")[2]: step.reason for step in steps}
+        assert (reasons["stopped"], reasons["resumed"]) == ("wrong template", "it was right")
 
     def test_a_discard_is_undone_with_a_reason(self, client, staff, number):
         dead(number, 2)
