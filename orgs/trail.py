@@ -14,6 +14,7 @@ from orgs.models import AuditEvent
 # More than this in one file is a job for the database's own tools.
 MOST_ROWS = 100_000
 _BATCH = 2_000
+CUT = f"CUT: only the newest {MOST_ROWS:,} entries are in this file; filter by time for the others"
 HEADERS = ("at", "organization", "actor", "action", "target", "reason", "before", "after")
 
 
@@ -25,18 +26,27 @@ class _Echo:
 
 
 def lines(events: QuerySet[AuditEvent]) -> Iterator[str]:
-    """Yield the events as CSV, newest first, at most MOST_ROWS; a slice at a time in memory."""
+    """Yield the events as CSV, newest first, at most MOST_ROWS; a slice at a time in memory.
+
+    Where there are more the last row says so: a file that is cut must not pass for the whole.
+    """
     writer = csv.writer(_Echo())
     yield writer.writerow(HEADERS)
     left, below = MOST_ROWS, None
     while left:
-        older = events.order_by("-id") if below is None else events.filter(id__lt=below)
-        rows = list(older.order_by("-id").select_related("org")[: min(_BATCH, left)])
+        most = min(_BATCH, left)
+        rows = list(_older(events, below).select_related("org")[:most])
         for row in rows:
             yield writer.writerow(_cells(row))
-        if len(rows) < _BATCH:
+        if len(rows) < most:
             return
-        left, below = left - len(rows), rows[-1].pk
+        left, below = left - most, rows[-1].pk
+    if _older(events, below).exists():
+        yield writer.writerow([CUT, *[""] * (len(HEADERS) - 1)])
+
+
+def _older(events: QuerySet[AuditEvent], below: int | None) -> QuerySet[AuditEvent]:
+    return (events if below is None else events.filter(id__lt=below)).order_by("-id")
 
 
 def _cells(event: AuditEvent) -> list[str]:

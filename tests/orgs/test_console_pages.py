@@ -89,7 +89,15 @@ class TestTrail:
         monkeypatch.setattr(trail, "_BATCH", 2)
         monkeypatch.setattr(trail, "MOST_ROWS", 5)
         lines = list(csv.reader(trail.lines(AuditEvent.objects.all())))
-        assert [line[4] for line in lines[1:]] == [f"thing:{n}" for n in (6, 5, 4, 3, 2)]
+        assert [line[4] for line in lines[1:-1]] == [f"thing:{n}" for n in (6, 5, 4, 3, 2)]
+        # What is left out is told: who reads the file must not take it for the whole trail.
+        assert lines[-1] == [trail.CUT, *[""] * 7]
+        monkeypatch.setattr(trail, "MOST_ROWS", 7)
+        lines = list(csv.reader(trail.lines(AuditEvent.objects.all())))
+        assert [line[4] for line in lines[1:]] == [f"thing:{n}" for n in (6, 5, 4, 3, 2, 1, 0)]
+
+    def test_its_page_says_where_the_export_ends(self, admin_client):
+        assert "its last line says so" in admin_client.get(TRAIL).content.decode()
 
     def test_a_reason_is_no_formula(self, org):
         audit.record([audit.Entry(org.pk, "user:7", "x", "x", "=HYPERLINK(1)")])
