@@ -42,6 +42,12 @@ def test_no_attic_is_opened():
     assert not [path for path in CODE if path.name in banned]
 
 
+def test_pages_are_styled_by_the_style_sheet_alone():
+    # Mail programs know no other way than styles in the text.
+    pages = [path for path in (ROOT / "templates").rglob("*.html") if "email" not in path.parts]
+    assert [str(path.relative_to(ROOT)) for path in pages if "style=" in path.read_text()] == []
+
+
 def test_every_scheduled_and_woken_task_exists():
     celery_app.loader.import_default_modules()
     wanted = {entry.task for entry in settings.OUTBOUND_SCHEDULE} | {wake.SEND, wake.RECEIPTS}
