@@ -16,10 +16,9 @@ from django.urls import reverse
 from consent.phones import mask
 from console.message import timeline
 from messaging import explaining, queries
+from messaging.admin import drawing
 from messaging.admin.messages import COLOURS, OutboundMessageAdmin
-from messaging.models import MessageTemplate, OutboundMessage
-from messaging.providers.whatsapp import template_preview
-from messaging.providers.whatsapp.template_preview import Picture
+from messaging.models import OutboundMessage
 from messaging.states import Status
 from messaging.waiting import Board
 from orgs import database, staff
@@ -61,11 +60,18 @@ class MessageAdmin(OutboundMessageAdmin):
             "opts": self.opts,
             "original": message,
             "buttons": self._buttons(request, message),
+            "content_url": self._content_url(request, message),
             **(extra_context or {}),
         }
         if board and "explain" in request.GET:
             context["rules"] = explaining.explain(message, board)
         return TemplateResponse(request, "console/message.html", context)
+
+    def _content_url(self, request: HttpRequest, message: OutboundMessage) -> str:
+        """Return where the real values are shown; "" for those who may not see them."""
+        if not self.has_open_permission(request):
+            return ""
+        return reverse("admin:messaging_outboundmessage_show_content", args=[message.pk])
 
     def _buttons(self, request: HttpRequest, message: OutboundMessage) -> list[tuple[str, str]]:
         buttons = []
@@ -98,7 +104,7 @@ def _told(message: OutboundMessage, reach: Collection[int] | None, now: datetime
         "error_title": title,
         "error_advice": advice,
         "timeline": timeline.read(message, reach, now),
-        "picture": _picture(message),
+        "picture": drawing.with_examples(message),
         "times": [
             (name, at)
             for name, at in (
@@ -116,13 +122,3 @@ def _told(message: OutboundMessage, reach: Collection[int] | None, now: datetime
             if at is not None
         ],
     }
-
-
-def _picture(message: OutboundMessage) -> Picture | None:
-    """Return the template as the phone shows it, with Meta's examples; None when it has none."""
-    template = MessageTemplate.objects.filter(
-        account=message.phone_number.account_id,
-        name=message.template_name,
-        language=message.template_language,
-    ).first()
-    return template_preview.draw(template.components) if template else None

@@ -20,7 +20,7 @@ from unfold.decorators import action, display
 
 from consent.phones import mask, searched
 from messaging import operations, queries
-from messaging.admin import confirming, message_filters
+from messaging.admin import confirming, drawing, message_filters
 from messaging.admin.discarding import Discarding
 from messaging.admin.message_list import WAITING, MessageChangeList
 from messaging.models import OutboundAttempt, OutboundMessage
@@ -107,6 +107,7 @@ class OutboundMessageAdmin(Discarding, ByKey, ReadOnly, Scoped, ModelAdmin[Outbo
         permission="open",
         audited_as="message.opened",
         read=lambda message: json.dumps(message.payload, ensure_ascii=False, indent=2),
+        draw=drawing.with_contents,
     )
 
     def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest) -> bool:

@@ -10,6 +10,7 @@ from django.contrib.admin import ModelAdmin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.safestring import SafeString
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -30,12 +31,18 @@ class WhyForm(forms.Form):
 
 
 def revealing(
-    title: str, *, permission: str, audited_as: str, read: Callable[[Any], str]
+    title: str,
+    *,
+    permission: str,
+    audited_as: str,
+    read: Callable[[Any], str],
+    draw: Callable[[Any], SafeString | str] = lambda _row: "",
 ) -> Callable[..., HttpResponse]:
     """Return a detail action that shows a hidden value of one row.
 
     Assign it in an admin class and name it in ``actions_detail``. GET asks once more; POST leaves
     an audit row and answers with the value, which no cache keeps (as any page of the console).
+    ``draw`` returns the same as a picture, if there is one to show above it.
     ``permission`` names a method of the class: ``unmask`` asks ``has_unmask_permission``. Rows out
     of reach are not found.
     """
@@ -57,6 +64,7 @@ def revealing(
         }
         if request.method == "POST" and form.is_valid():
             context["value"] = read(row)[:LONGEST_SHOWN] or "–"
+            context["drawn"] = draw(row)
             entry = audit.Entry(
                 staff.org_id_of(row),
                 staff.actor(request.user),

@@ -143,6 +143,30 @@ def test_neither_the_phone_nor_the_words_are_told(client, staff, failed):
     assert "order_update" in html
 
 
+def test_whoever_opens_the_content_sees_the_template_with_what_the_person_is_told(client, failed):
+    show = reverse("admin:messaging_outboundmessage_show_content", args=[failed.pk])
+    client.force_login(staff_user("view_outboundmessage"))
+    assert show not in page(client, failed)
+    assert client.post(show).status_code == 403
+    client.force_login(staff_user("view_outboundmessage", "open_content"))
+    html = page(client, failed)
+    assert f'href="{show}"' in html
+    assert SECRET_TEXT not in html + client.get(show).content.decode()
+    assert not AuditEvent.objects.filter(action="message.opened").exists()
+    shown = client.post(show, {"reason": "a complaint"}).content.decode()
+    bubble = shown.partition("console-bubble")[2]
+    assert f"Hi {SECRET_TEXT}, order" in bubble
+    assert AuditEvent.objects.get(action="message.opened").reason == "a complaint"
+
+
+def test_a_message_without_a_template_we_know_is_opened_as_text(client, staff, number):
+    message = MessageFactory(phone_number=number, payload={"body": SECRET_TEXT}, template_name="")
+    show = reverse("admin:messaging_outboundmessage_show_content", args=[message.pk])
+    shown = client.post(show, {"reason": ""}).content.decode()
+    assert SECRET_TEXT in shown
+    assert "console-bubble" not in shown
+
+
 def test_a_dead_letter_leads_to_the_same_page(client, staff, failed):
     answer = client.get(reverse("admin:messaging_deadletter_change", args=[failed.pk]))
     assert answer.url == reverse("admin:messaging_outboundmessage_change", args=[failed.pk])

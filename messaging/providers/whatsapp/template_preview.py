@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from messaging.providers.whatsapp import template_shape
+from messaging.providers.whatsapp.template_values import Texts
 
 # WhatsApp's own marks; each must touch the text it is for.
 _MARKS = (
@@ -39,11 +40,14 @@ class Picture:
 
 
 def draw(
-    components: Sequence[Mapping[str, Any]], values: Mapping[str, Mapping[str, str]] | None = None
+    components: Sequence[Mapping[str, Any]],
+    values: Texts | None = None,
+    cards: Mapping[int, Texts] | None = None,
 ) -> Picture:
     """Return the picture of a template, or of one card; strange parts are left out.
 
-    ``values`` of "header" and "body" stand in place of Meta's examples, where there are any.
+    ``values`` of "header" and "body", and those of ``cards`` by their place, stand in place of
+    Meta's examples, where there are any.
     """
     parts = {str(part.get("type", "")).upper(): part for part in components}
     header = parts.get("HEADER", {})
@@ -56,7 +60,10 @@ def draw(
         body=_runs(_filled(parts.get("BODY", {}), "body_text", (values or {}).get("body"))),
         footer=_text(parts.get("FOOTER", {}).get("text")),
         buttons=[_text(button.get("text")) for button in _maps(parts.get("BUTTONS"), "buttons")],
-        cards=[draw(_maps(card, "components")) for card in _maps(parts.get("CAROUSEL"), "cards")],
+        cards=[
+            draw(_maps(card, "components"), (cards or {}).get(place))
+            for place, card in enumerate(_maps(parts.get("CAROUSEL"), "cards"))
+        ],
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from messaging.providers.whatsapp import template_preview
+from messaging.providers.whatsapp import template_preview, template_values
 from messaging.providers.whatsapp.template_preview import Run
 
 
@@ -54,3 +54,47 @@ def test_the_parts_are_drawn_in_order():
     )
     assert (drawn.media, drawn.footer, drawn.buttons) == ("image", "Reply STOP", ["Stop"])
     assert drawn.cards[0].body == [Run("card")]
+
+
+def test_what_a_message_says_stands_in_place_of_the_examples():
+    template = [
+        {
+            "type": "HEADER",
+            "format": "TEXT",
+            "text": "For {{1}}",
+            "example": {"header_text": ["x"]},
+        },
+        {"type": "BODY", "text": "{{name}} owes {{sum}}"},
+        {"type": "CAROUSEL", "cards": [{"components": [{"type": "BODY", "text": "c {{1}}"}]}] * 2},
+    ]
+    amount = {"fallback_value": "5 €", "code": "EUR", "amount_1000": 5000}
+    payload = {
+        "components": [
+            {"type": "header", "parameters": [{"type": "text", "text": "Ana"}]},
+            {
+                "type": "body",
+                "parameters": [
+                    {"type": "text", "parameter_name": "name", "text": "Bo"},
+                    {"type": "currency", "parameter_name": "sum", "currency": amount},
+                ],
+            },
+            {
+                "type": "carousel",
+                "cards": [
+                    {
+                        "card_index": 1,
+                        "components": [
+                            {"type": "body", "parameters": [{"type": "text", "text": "two"}]}
+                        ],
+                    }
+                ],
+            },
+            {"type": "button", "parameters": "nonsense"},
+            "nonsense",
+        ]
+    }
+    values = template_values.read(payload)
+    drawn = template_preview.draw(template, values.texts, values.cards)
+    assert drawn.header == "For Ana"
+    assert drawn.body == [Run("Bo owes 5 €")]
+    assert [card.body for card in drawn.cards] == [[Run("c {{1}}")], [Run("c two")]]
