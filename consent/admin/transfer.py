@@ -23,8 +23,6 @@ from orgs.admin.access import ReadOnly, Scoped, ScopedInline
 
 State = ConsentImport.State
 RUNNING = frozenset({State.UPLOADING, State.TRYING, State.RECORDING})
-# With these a part that is fetched takes the place of all that is seen.
-_WHOLE = {"HX-Retarget": "#main", "HX-Reselect": "#main", "HX-Reswap": "outerHTML"}
 
 COLOURS = {
     State.UPLOADING: "info",
@@ -188,14 +186,12 @@ class ConsentImportAdmin(Scoped, ModelAdmin[ConsentImport]):
         return answer
 
     def progress_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """Return the part of the page that changes; at the end the whole, with what can be done."""
+        """Return the part of the page that changes; at the end have the page loaded anew, once."""
         chosen = self.row_or_404(request, str(pk))
         if chosen.state in RUNNING:
             return render(request, "admin/consent/import_progress.html", _progress(chosen))
-        answer = self.change_view(request, str(pk))
-        for name, value in _WHOLE.items():
-            answer.headers[name] = value
-        return answer
+        # The buttons of what can be done now stand in the header, outside of every part.
+        return HttpResponse(headers={"HX-Refresh": "true"})
 
     @action(description="Record", permissions=["record"], url_path="record")
     def record(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -42,7 +42,7 @@ def watched(browser: Browser, base_url: str, **context: Any) -> Iterator[Page]:
         yield page
     finally:
         opened.close()
-    assert faults == []
+    assert faults == [], faults
 
 
 def address(name: str, *arguments: object) -> str:

@@ -331,13 +331,14 @@ class TestConsole:
         part = admin_client.get(page, **asked)
         assert "0 of 2 rows" in part.content.decode()
         assert "Being tried out" in part.content.decode()
-        assert "HX-Retarget" not in part.headers
+        assert "HX-Refresh" not in part.headers
         run()
-        # What can be done now is outside of the part: the whole page takes its place.
-        whole = admin_client.get(page, **asked)
-        assert whole.headers["HX-Retarget"] == whole.headers["HX-Reselect"] == "#main"
-        assert "Waits for your word" in whole.content.decode()
-        assert "/record" in whole.content.decode()
+        # What can be done now stands outside of the part: the page is loaded anew, once.
+        assert admin_client.get(page, **asked).headers["HX-Refresh"] == "true"
+        whole = admin_client.get(page.replace("progress", "change")).content.decode()
+        assert "Waits for your word" in whole
+        assert "/record" in whole
+        assert "/progress/" not in whole
         later = time.time() + settings.OUTBOUND_SESSION_IDLE_SECONDS + 1
         monkeypatch.setattr(guard.time, "time", lambda: later)
         assert admin_client.get(page, **asked).status_code == 401
