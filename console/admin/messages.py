@@ -64,7 +64,7 @@ class MessageAdmin(OutboundMessageAdmin):
             **(extra_context or {}),
         }
         if board and "explain" in request.GET:
-            context["rules"] = explaining.explain(message, board)
+            context["rules"] = explaining.explain(message, board, staff.reach(request.user))
         return TemplateResponse(request, "console/message.html", context)
 
     def _content_url(self, request: HttpRequest, message: OutboundMessage) -> str:

@@ -7,6 +7,7 @@ of the second one too: every rule is asked, whatever those before it say.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from messaging.explaining import limits, refusals
@@ -28,9 +29,12 @@ _SCOPES = {
 }
 
 
-def explain(message: OutboundMessage, board: Board) -> list[Rule]:
+def explain(
+    message: OutboundMessage, board: Board, reach: Collection[int] | None = None
+) -> list[Rule]:
     """Return the rules in the order in which a claim meets them, at the board's moment.
 
+    They are told to somebody with that reach (None: everything).
     The message is loaded with its contact and its number, that with account, app and organisation.
     Of a message that has ended this says what would be if it were requeued.
     """
@@ -41,7 +45,7 @@ def explain(message: OutboundMessage, board: Board) -> list[Rule]:
         _due(message, now),
         _quiet(message, board),
         *refusals.explain(message, now),
-        *limits.explain(message, now),
+        *limits.explain(message, now, reach),
         _turn(message, now),
     ]
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 
 from messaging import limits
 from messaging.explaining.rule import Rule, at
-from messaging.models import OutboundMessage
+from messaging.models import BusinessAccount, OutboundMessage
 from ratelimit import foresight, rules
 from ratelimit.foresight import Outlook
 from ratelimit.rules import Limit
@@ -18,13 +20,30 @@ _NAMES = {
     Limit.THROUGHPUT: "Rate of the number",
     Limit.CONTACTS: "People the portfolio may reach",
 }
+_UNTOLD = (
+    "Organisations out of your reach share the portfolio: how many it has reached is not told."
+)
 
 
-def explain(message: OutboundMessage, now: datetime) -> list[Rule]:
+def explain(message: OutboundMessage, now: datetime, reach: Collection[int] | None) -> list[Rule]:
     """Return the limits in the order in which a claim asks them."""
     number = message.phone_number
     ask = limits.asks([message], {number.pk: number}, now)[message.pk]
-    return [_rule(each, message, now) for each in foresight.foresee(ask, rules.micros(now))]
+    outlooks = foresight.foresee(ask, rules.micros(now))
+    told = {each.limit: _rule(each, message, now) for each in outlooks}
+    if _is_shared_beyond(number.account, reach):
+        whole = told[Limit.CONTACTS]
+        until = None if whole.passed else whole.until
+        told[Limit.CONTACTS] = replace(whole, detail=_UNTOLD, until=until)
+    return list(told.values())
+
+
+def _is_shared_beyond(account: BusinessAccount, reach: Collection[int] | None) -> bool:
+    """Say whether the account's portfolio is that of organisations out of reach as well."""
+    if reach is None or not account.portfolio_id:
+        return False
+    accounts = BusinessAccount.objects.filter(portfolio_id=account.portfolio_id)
+    return accounts.exclude(org__in=reach).exists()
 
 
 def _rule(outlook: Outlook, message: OutboundMessage, now: datetime) -> Rule:

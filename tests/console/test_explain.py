@@ -30,7 +30,7 @@ from ratelimit.models import (
 )
 from ratelimit.rules import DAY, PAIR_BURST, PAIR_STEP, SECOND, micros, moment
 from tests.factories.consent import ConsentFactory
-from tests.factories.messaging import MessageFactory, TemplateFactory
+from tests.factories.messaging import BusinessAccountFactory, MessageFactory, TemplateFactory
 
 pytestmark = [pytest.mark.django_db, pytest.mark.core]
 
@@ -358,6 +358,24 @@ def test_a_lowered_rate_says_from_where(message):
     )
     rule = explain(message)["Rate of the number"]
     assert rule.detail.startswith("40 messages a second, lowered from 80 after Meta refused some")
+
+
+def test_what_others_have_reached_of_a_shared_portfolio_is_not_told(message, org, other_org):
+    reach_tier(message, database.now())
+    name = "People the portfolio may reach"
+
+    def told(reach) -> explaining.Rule:
+        fresh = OutboundMessage.objects.select_related("contact", "org").get(pk=message.pk)
+        board = Board.at(database.now())
+        return {rule.name: rule for rule in explaining.explain(fresh, board, reach)}[name]
+
+    assert told({org.pk}).detail.startswith("250 of 250")
+    BusinessAccountFactory(org=other_org, portfolio_id="7")
+    assert told(None).detail.startswith("250 of 250")
+    assert told({org.pk, other_org.pk}).detail.startswith("250 of 250")
+    hidden = told({org.pk})
+    assert (hidden.passed, hidden.until is None) == (False, False)
+    assert "250" not in hidden.detail
 
 
 def test_of_a_failed_message_is_told_what_is_not_asked_yet_and_why(client, message):
