@@ -97,7 +97,7 @@ class ConsentAdmin(ByKey, ReadOnly, Scoped, ModelAdmin[Consent]):
         if not search_term.strip():
             return queryset, False
         phone = searched(search_term)
-        if phone is None:
+        if not phone:
             return queryset.none(), False
         people = Contact.objects.filter(contacts.anywhere(phone=phone))
         return queryset.filter(contact__in=people.values("pk")), False

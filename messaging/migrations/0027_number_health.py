@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('messaging', '0022_dead_letter_ids'),
+        ('messaging', '0026_erasure_of_imports'),
     ]
 
     operations = [
