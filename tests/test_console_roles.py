@@ -90,6 +90,8 @@ BAR = {
 PAGES = {
     "orgs_auditevent_export_csv": "orgs.export_auditevent",
     "consent_consent_export_csv": "consent.export_contact",
+    "consent_consent_show_proofs": "orgs.open_content",
+    "consent_consentimport_progress": "consent.view_consentimport",
     "consent_consentimport_record": "consent.add_consentimport",
     "consent_consentimport_discard": "consent.add_consentimport",
     "consent_contact_show_person": "orgs.unmask_person",
