@@ -46,6 +46,8 @@ def demo(stack: Stack) -> Stack:
             ids.append((answer.json()["id"], scenario.end))
     for message_id, end in ids:
         stack.wait_status(message_id, end)
+    # The schedule would do so a little later.
+    stack.manage("shell", "-c", "from messaging import activity; activity.count_recent()")
     return stack
 
 
