@@ -20,6 +20,8 @@ class Heartbeat(models.Model):
     seen_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = "process"
+        verbose_name_plural = "processes"
         constraints = [
             models.UniqueConstraint(fields=["kind", "name"], name="heartbeat_one_per_process"),
         ]

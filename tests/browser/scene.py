@@ -22,6 +22,7 @@ from messaging import operations, pausing
 from messaging.dead_letters.selection import Selection
 from messaging.models import (
     BulkOperation,
+    Heartbeat,
     OutboundMessage,
     PhoneNumber,
     ProviderNotice,
@@ -339,6 +340,9 @@ def _of_trust(org: Organization, staff: AbstractBaseUser) -> dict[str, str]:
         after={"name": "Acme Incorporated", "is_active": True, "groups": ["Viewer", "Operator"]},
     )
     audit.record([changed])
+    now = timezone.now()
+    for kind in Heartbeat.Kind:
+        Heartbeat.objects.create(kind=kind, name="host-1:417", started_at=now, seen_at=now)
     every_minute, _ = IntervalSchedule.objects.get_or_create(every=60, period="seconds")
     task = PeriodicTask.objects.create(
         name="Cancel what expires",
