@@ -13,6 +13,7 @@ from messaging import names
 from messaging.models import PhoneNumber
 from messaging.providers.base import Inbound
 from messaging.providers.whatsapp import system_messages
+from orgs import actors
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def _follow(inbound: Inbound, number: PhoneNumber, change: _Change, now: datetim
     proof = {"means": "new_name", "message_id": inbound.provider_message_id}
     for contact in known:
         if contact.pk != new.pk:
-            moves.move(contact, new, at=inbound.at, actor=names.ACTOR, proof=proof)
+            moves.move(contact, new, at=inbound.at, actor=actors.META, proof=proof)
 
 
 def _rename(contact: Contact, bsuid: str, now: datetime) -> None:

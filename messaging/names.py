@@ -14,9 +14,8 @@ from consent.models import Contact
 from messaging import transitions, windows
 from messaging.models import InboundMessage, OutboundMessage, PhoneNumber
 from messaging.providers.base import Receipt
+from orgs import actors
 from orgs.models import Organization
-
-ACTOR = "provider:meta"
 
 Told = tuple[Recipient, Organization]
 
@@ -66,7 +65,7 @@ def _learn(org: Organization, told: Sequence[Recipient], now: datetime) -> None:
         theirs = OutboundMessage.objects.filter(contact_id__in=found.merged)
         transitions.lock(theirs.values_list("pk", flat=True))
     if found.contact_ids:
-        _move(pairs.learn(org, told, at=now, actor=ACTOR))
+        _move(pairs.learn(org, told, at=now, actor=actors.META))
 
 
 def _move(merged: Mapping[int, int]) -> None:

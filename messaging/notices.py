@@ -13,8 +13,6 @@ from ratelimit import holds
 from ratelimit.holds import HoldRequest
 from ratelimit.models import Hold
 
-ACTOR = templates.ACTOR
-
 
 def apply(received: Sequence[tuple[Notice, BusinessAccount]], now: datetime) -> list[bool]:
     """Note each in the account's timeline and do what it implies; say which were new.

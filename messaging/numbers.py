@@ -19,7 +19,7 @@ from messaging import asking
 from messaging.models import BusinessAccount, PhoneNumber
 from messaging.providers.whatsapp import api
 from messaging.providers.whatsapp.api import PhoneNumberInfo
-from orgs import audit, database
+from orgs import actors, audit, database
 from orgs.encryption import DecryptionError
 
 logger = logging.getLogger(__name__)
@@ -28,7 +28,6 @@ READ_EVERY = timedelta(hours=1)
 # Webhooks come in bursts: the number is read once they are over.
 READ_AFTER_NEWS = timedelta(seconds=10)
 
-ACTOR = "provider:meta"
 NUMBER_READ, TIER_READ = "number.read", "tier.read"
 
 
@@ -143,6 +142,6 @@ def _update(
     type(row).objects.filter(pk=row.pk).update(**changed, **{known_at: at})
     if changed:
         entry = audit.Entry(
-            row.org_id, ACTOR, source.action, target, source.detail, before, changed
+            row.org_id, actors.META, source.action, target, source.detail, before, changed
         )
         audit.record([entry])

@@ -16,12 +16,11 @@ from messaging.models.messages import purpose_of
 from messaging.models.templates import MARKETING, SENDABLE, Sendable
 from messaging.providers.base import TemplateNews
 from messaging.states import Status
-from orgs import audit
+from orgs import actors, audit
 from ratelimit import holds
 from ratelimit.holds import HoldRequest
 from ratelimit.models import Hold
 
-ACTOR = "provider:meta"
 _BATCH = 500
 
 Key = tuple[str, str]  # name, language
@@ -159,7 +158,7 @@ def _entries(change: _Change) -> list[audit.Entry]:
     return [
         audit.Entry(
             template.org_id,
-            ACTOR,
+            actors.META,
             f"template.{name}",
             f"template:{template.name}/{template.language}",
             template.reason,
@@ -192,7 +191,7 @@ def _follow_status(
             cause=Hold.Cause.TEMPLATE,
             key__in=[_scope(account, template)[1] for template in free],
         )
-        holds.lift(over, actor=ACTOR, reason="Meta has decided about the template.")
+        holds.lift(over, actor=actors.META, reason="Meta has decided about the template.")
         wake.on_commit(wake.SEND)
 
 

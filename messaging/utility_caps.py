@@ -12,10 +12,9 @@ from datetime import datetime
 from messaging import wake
 from messaging.models import BusinessAccount, ProviderNotice
 from messaging.providers.base import Notice
+from orgs import actors
 from ratelimit import holds
 from ratelimit.models import Hold, HoldQuerySet
-
-ACTOR = "provider:meta"
 
 
 def begin(account: BusinessAccount, until: datetime, notice: Notice, now: datetime) -> None:
@@ -35,7 +34,9 @@ def begin(account: BusinessAccount, until: datetime, notice: Notice, now: dateti
 def end(account: BusinessAccount) -> None:
     """Let go what the cap holds; in a transaction."""
     BusinessAccount.objects.filter(pk=account.pk).update(utility_capped_until=None)
-    holds.lift(_held(account), actor=ACTOR, reason="Meta has lifted the cap of utility messages.")
+    holds.lift(
+        _held(account), actor=actors.META, reason="Meta has lifted the cap of utility messages."
+    )
     wake.on_commit(wake.SEND)
 
 

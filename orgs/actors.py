@@ -10,6 +10,9 @@ from django.db.models.functions import Cast, Coalesce, Concat
 
 from orgs.models import ApiKey
 
+# What Meta tells or decides stands under this name.
+META = "provider:meta"
+
 _STAFF = "user:"
 _KEY = "key:"
 _SYSTEM = "system:"
