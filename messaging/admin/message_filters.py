@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -48,9 +49,9 @@ class Chosen(DropdownFilter):
             return queryset.none()
         return self.keep(request, queryset, value) if value else queryset
 
+    @abstractmethod
     def keep(self, request: HttpRequest, queryset: Messages, value: str) -> Messages:
         """Keep what has this value."""
-        raise NotImplementedError
 
     def has_output(self) -> bool:
         """Also a list of one is worth seeing: it says what the filter is."""

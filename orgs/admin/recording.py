@@ -28,13 +28,13 @@ class Recorded(ModelAdmin[Any]):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         """Look at what was before, and save."""
         before = type(obj)._default_manager.get(pk=obj.pk) if change else None
-        request.before = self.snapshot(before) if before else {}  # type: ignore[attr-defined]
+        request.before = self.snapshot(before) if before else {}  # type: ignore[attr-defined]  # ours
         super().save_model(request, obj, form, change)
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
         """Save what hangs on it, such as memberships; then record what differs."""
         super().save_related(request, form, formsets, change)
-        before, after = request.before, self.snapshot(form.instance)  # type: ignore[attr-defined]
+        before, after = request.before, self.snapshot(form.instance)  # type: ignore[attr-defined]  # ours
         differing = [name for name in after if before.get(name) != after[name]]
         if differing:
             self.record(

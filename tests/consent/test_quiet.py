@@ -130,7 +130,7 @@ class TestPlaces:
 
 
 @given(
-    at=st.datetimes(min_value=datetime(2026, 1, 1), max_value=datetime(2027, 1, 1)),  # noqa: DTZ001
+    at=st.datetimes(min_value=datetime(2026, 1, 1), max_value=datetime(2027, 1, 1)),  # noqa: DTZ001 - local times
     place=st.sampled_from(["Europe/Paris", "America/New_York", "Australia/Lord_Howe", "UTC"]),
     hours=st.sampled_from([NIGHT, NOON, QuietHours(time(2, 30), time(5), "UTC")]),
 )
